@@ -1,0 +1,1 @@
+//! The client: a pure protocol with thin drivers.

@@ -1,0 +1,1 @@
+//! Margay: a replicated state machine server for bare-metal Linux.

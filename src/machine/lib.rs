@@ -1,0 +1,3 @@
+//! The interface of replicated state machines, and the host that runs them deterministically.
+
+#![no_std]

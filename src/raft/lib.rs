@@ -1,0 +1,31 @@
+//! The Raft core: inputs change state and add effects; nothing else happens here.
+//!
+//! `no_std`, so that clocks, threads and randomness cannot even be named. A [`Replica`] is one node's
+//! member of one group. Its host (a shard, a script, the simulator) gives it messages, ticks, proposals
+//! and the news that writes are durable, and executes the [`Effect`]s in the order in which they stand.
+//!
+//! ```text
+//!   messages ──┐                                 ┌──> writes   (hard state, truncation, entries)
+//!   ticks ─────┤      ┌───────────────────┐      ├──> sends    (never before what they promise is durable)
+//!   proposals ─┼────> │      Replica      │ ───> ┼──> commit moves
+//!   reads ─────┤      └───────────────────┘      ├──> reads may be served
+//!   written ───┘                                 └──> role and configuration changes
+//! ```
+//!
+//! The core never holds the bytes of an entry: it works with index, term, kind and size, and names ranges
+//! that the host keeps. Only configuration entries are read here, because they take effect at append.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod effects;
+pub mod entry;
+pub mod message;
+pub mod options;
+pub mod types;
+
+pub use effects::{Effect, ReadId, ReadRefusal, Role, WriteId};
+pub use entry::{EntryKind, EntryView, HardState, Position};
+pub use message::{AppendEntries, Message, Round};
+pub use options::Options;

@@ -1,0 +1,1 @@
+//! A seeded world in which whole clusters run without Linux.

@@ -1,0 +1,188 @@
+//! Committed entries go to the machine, in order, at the shard's pace; what comes of them goes to whoever waits.
+//!
+//! Applying only computes. An answer leaves because a request is attached here in this process life, and for no
+//! other reason; a follower, and a replay after a restart, answer nobody.
+
+use crate::limits::{APPLY_BYTES_PER_TURN, APPEND_BYTES_MAX, OVERLOADED_RETRY_MS};
+use crate::shard::Seams;
+use crate::shard::attachments::Attachment;
+use crate::shard::cold::{ColdDone, LoadFor};
+use crate::shard::hosted::{Hosted, Loading};
+use crate::shard::means::Means;
+use crate::shard::waiters::{Purpose, Requester};
+use crate::storage::{Disk, Lent, RecordView, record};
+use margay_machine::{Answer, Answers, Code, Input, Recipient};
+use margay_raft::{Applies, EntryKind};
+use margay_types::{Index, SequenceNumber};
+use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
+use margay_wire::refusal::Refusal;
+
+impl Hosted {
+    /// Is something committed that the machine has not seen, and can it be applied now?
+    pub(crate) fn can_apply(&self) -> bool {
+        self.stopped.is_none()
+            && self.loading == Loading::No
+            && self.host.applied_index() < self.replica.commit_index()
+    }
+
+    /// Applies what is committed, as far as this turn allows.
+    pub(crate) fn apply_committed<S: Seams>(&mut self, means: &mut Means<S>) {
+        if !self.can_apply() {
+            return;
+        }
+        let (first, last) = (self.host.applied_index().next(), self.replica.commit_index());
+        match means.log.entries(self.group(), first, last, APPLY_BYTES_PER_TURN) {
+            Lent::InMemory(slices) => {
+                for slice in &slices {
+                    self.apply_records(means, slice);
+                }
+            }
+            Lent::OnDisk => self.load_committed(means, first, last),
+        }
+        self.reads.answer_ready(&self.host, self.replica.term(), means);
+    }
+
+    fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
+        self.loading = Loading::UnderWay;
+        let load = means.log.load(self.group(), first, last, APPEND_BYTES_MAX);
+        let (group, inbox) = (self.group(), means.cold.clone());
+        means.log.disk().spawn(Box::pin(async move {
+            let result = load.await;
+            inbox.push(ColdDone::Loaded { group, purpose: LoadFor::Apply, result });
+        }));
+    }
+
+    /// Entries to apply came from disk.
+    pub(crate) fn on_committed_loaded<S: Seams>(&mut self, means: &mut Means<S>, records: &[u8]) {
+        self.loading = Loading::No;
+        self.apply_records(means, records);
+        self.reads.answer_ready(&self.host, self.replica.term(), means);
+    }
+
+    /// Applies whole records, which begin behind what is applied, up to the commit index.
+    fn apply_records<S: Seams>(&mut self, means: &mut Means<S>, bytes: &[u8]) {
+        for entry in record::records(bytes) {
+            let entry = entry.expect("the log lends records that it has checked");
+            if entry.index() > self.replica.commit_index() || self.stopped.is_some() {
+                return;
+            }
+            if entry.index() > self.host.applied_index() {
+                self.apply_one(means, &entry);
+            }
+        }
+    }
+
+    fn apply_one<S: Seams>(&mut self, means: &mut Means<S>, entry: &RecordView<'_>) {
+        let view = entry.entry().expect("the log lends entries");
+        let log_time = entry.log_time().expect("an entry has a log time");
+        let (index, term) = (entry.index(), entry.term());
+        let mut answers = std::mem::take(&mut means.answers);
+        answers.clear();
+        let applied = match Input::decode(view.kind.number(), view.payload) {
+            Ok(input) => self.host.apply(index, log_time, term, input, &mut answers),
+            Err(_) => Err(self.host.stop_unfit(index)),
+        };
+        match applied {
+            Ok(()) => {
+                self.route_answers(means, index, &answers);
+                if view.kind == EntryKind::Checkpoint {
+                    self.begin_checkpoint(means, entry.position());
+                }
+            }
+            Err(stopped) => {
+                self.stopped = Some(stopped);
+                self.replica.set_applies(Applies::Stopped);
+            }
+        }
+        means.answers = answers;
+    }
+
+    /// Gives the answers of the entry at `index` to those who wait here.
+    fn route_answers<S: Seams>(&mut self, means: &mut Means<S>, index: Index, answers: &Answers) {
+        let term = self.replica.term();
+        let Some(reign) = &mut self.reign else { return };
+        let requester = reign.waiters.take_appended(index, |_| {
+            unreachable!("every appended entry that somebody waits for is applied in order")
+        });
+        for answer in answers.iter() {
+            let head = ResponseHead { term, index: answer.index, events: answer.event_counter };
+            match answer.recipient {
+                Recipient::Command { session, sequence } => {
+                    let attached = reign.waiters.take_attached((session, sequence));
+                    for to in requester.into_iter().chain(attached) {
+                        respond(means, to, head, &answer);
+                    }
+                }
+                Recipient::WithoutSession => {
+                    for to in requester {
+                        respond(means, to, head, &answer);
+                    }
+                }
+                Recipient::Opening { client, session, .. } => {
+                    let (Some(to), Some(session)) = (requester, session) else {
+                        if let Some(to) = requester {
+                            respond(means, to, head, &answer);
+                        }
+                        continue;
+                    };
+                    let attachment =
+                        Attachment { group: self.identity.group, session, client };
+                    let applied = self.host.session(session).map(|it| it.applied());
+                    let next = applied.unwrap_or(SequenceNumber::new(0)).next();
+                    let window = u32::from(self.host.limits().window);
+                    let incarnation = self.identity.recovery_number;
+                    let attached = Attached {
+                        session,
+                        next,
+                        attachment: AttachmentNumber::NONE,
+                        incarnation,
+                        window,
+                    };
+                    means.attach(to, head, attachment, attached);
+                }
+                Recipient::Ended { session } => {
+                    reign.sequencing.forget(session);
+                    reign.heard.remove(&session);
+                    for to in requester.filter(|to| to.purpose == Purpose::Close) {
+                        means.answer(to, head, &[]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One answer of the machine's host, in the words of the wire.
+pub(crate) fn respond<S: Seams>(
+    means: &mut Means<S>,
+    to: Requester,
+    head: ResponseHead,
+    answer: &Answer<'_>,
+) {
+    match refusal_of(answer.code, answer.output) {
+        None => means.answer(to, head, answer.output),
+        Some(refusal) => means.refuse(to, head, &refusal),
+    }
+}
+
+/// What a code of the machine's host is on the wire; `None` when the output itself is the answer.
+pub(crate) fn refusal_of(code: Code, output: &[u8]) -> Option<Refusal> {
+    Some(match code {
+        Code::Output => return None,
+        Code::OutputTooLarge => Refusal::OutputTooLarge,
+        Code::Skipped | Code::SkippedByClient => Refusal::Skipped,
+        Code::OutputGone => Refusal::OutputGone,
+        Code::NotNext => {
+            let next = output.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            Refusal::NextIs { sequence: SequenceNumber::new(next) }
+        }
+        Code::WindowFull => Refusal::WindowFull,
+        Code::CacheFull => Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS },
+        Code::UnknownSession => Refusal::UnknownSession,
+        Code::SessionClosed => Refusal::SessionClosed,
+        Code::SessionExpired => Refusal::SessionExpired,
+        Code::SessionReplaced => Refusal::SessionReplaced,
+        Code::AttemptPassed => Refusal::AttemptTooLow,
+        Code::SessionsFull => Refusal::TooManySessions,
+    })
+}

@@ -1,0 +1,106 @@
+//! The other nodes as this shard sees them: where replicas live, which connections stand, what waits to leave.
+//!
+//! Small messages of all groups for one peer gather during a turn and leave in one frame at its end; appends are
+//! frames of their own, whose records go straight from the batch. What is for a peer that is not connected is
+//! dropped: the cores repeat whatever matters.
+
+use crate::limits::FOLLOWER_WINDOW_BYTES;
+use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
+use crate::storage::Slice;
+use margay_raft::{AppendEntries, Message};
+use margay_types::{NodeId, ProcessLife, ShardId};
+use margay_wire::peer::{AppendHead, Envelope, MessagesWriter};
+use std::collections::BTreeMap;
+
+/// A standing connection to a peer.
+#[derive(Debug)]
+struct Link {
+    life: ProcessLife,
+    gathered: Vec<u8>,
+    messages: MessagesWriter,
+}
+
+/// All peers of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    addresses: Vec<PeerAddress>,
+    links: BTreeMap<PeerId, Link>,
+    scratch: Vec<u8>,
+}
+
+/// Which shard of a node owns a group: every node has one shard at this stage.
+fn peer_of(node: NodeId) -> PeerId {
+    PeerId { node, shard: ShardId::new(0) }
+}
+
+impl Peers {
+    /// The nodes that the cluster consists of, but for this one.
+    pub(crate) fn set_addresses(&mut self, addresses: Vec<PeerAddress>, outbox: &mut impl Outbox) {
+        if self.addresses != addresses {
+            outbox.set_peers(&addresses);
+            self.addresses = addresses;
+        }
+    }
+
+    /// A connection stands; messages of this life of the peer follow.
+    pub(crate) fn on_up(&mut self, peer: PeerId, life: ProcessLife) {
+        let link = Link { life, gathered: Vec::new(), messages: MessagesWriter::new() };
+        self.links.insert(peer, link);
+    }
+
+    /// The connection is gone, with everything that waited for it.
+    pub(crate) fn on_down(&mut self, peer: PeerId) {
+        self.links.remove(&peer);
+    }
+
+    /// The life that the standing connection belongs to.
+    pub(crate) fn life(&self, node: NodeId) -> Option<ProcessLife> {
+        self.links.get(&peer_of(node)).map(|link| link.life)
+    }
+
+    /// Lets a message leave at the end of the turn.
+    pub(crate) fn send(&mut self, node: NodeId, envelope: Envelope, message: &Message) {
+        if let Some(link) = self.links.get_mut(&peer_of(node)) {
+            link.messages.push(&mut link.gathered, envelope, message);
+        }
+    }
+
+    /// May records leave for this node, or is too much waiting for it already?
+    pub(crate) fn can_append(&self, node: NodeId, outbox: &impl Outbox) -> bool {
+        let peer = peer_of(node);
+        self.links.contains_key(&peer)
+            && outbox.peer_backlog_bytes(peer) < FOLLOWER_WINDOW_BYTES
+    }
+
+    /// Sends an append whose records are lent from batches.
+    pub(crate) fn append(
+        &mut self,
+        node: NodeId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records: &[Slice],
+        outbox: &mut impl Outbox,
+    ) {
+        let peer = peer_of(node);
+        let records_bytes = records.iter().map(|slice| slice.len()).sum();
+        self.scratch.clear();
+        AppendHead::new(envelope, append).write(&mut self.scratch, records_bytes);
+        outbox.send_peer(peer, &self.scratch);
+        for slice in records {
+            outbox.send_peer_records(peer, slice.clone());
+        }
+    }
+
+    /// Hands everything gathered to the outbox: the turn ends.
+    pub(crate) fn flush(&mut self, outbox: &mut impl Outbox) {
+        for (peer, link) in &mut self.links {
+            if link.messages.is_open() {
+                link.messages.close(&mut link.gathered);
+            }
+            if !link.gathered.is_empty() {
+                outbox.send_peer(*peer, &link.gathered);
+                link.gathered.clear();
+            }
+        }
+    }
+}

@@ -21,11 +21,12 @@ impl Replica {
                 "agreement at {} is proven without an entry",
                 follower.proven
             ),
-            RoleState::PreCandidate(_) | RoleState::Candidate(_) => assert!(
-                self.configuration().is_voter(self.number)
-                    || self.log.last_index() > self.commit_index,
-                "a replica campaigns that never had a vote"
-            ),
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
+                assert!(
+                    self.may_be_needed(),
+                    "a replica campaigns that never had a vote"
+                );
+            }
         }
     }
 
@@ -91,10 +92,11 @@ impl Replica {
             self.is_hard_state_durable(),
             "a leader's term is not durable"
         );
-        assert_eq!(
-            self.log.term_at(leader.term_start),
-            Some(self.hard_state.term),
-            "a leader's first entry is of another term"
+        let first = self.log.term_at(leader.term_start);
+        assert!(
+            first == Some(self.hard_state.term) || leader.term_start < self.log.floor().index,
+            "a leader's first entry {} is of term {first:?}",
+            leader.term_start
         );
         for (number, progress) in &leader.members {
             progress.check();

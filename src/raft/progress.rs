@@ -233,7 +233,7 @@ impl Progress {
     pub(crate) fn on_refusal(&mut self, previous: Index, agreeable: Index) {
         let next = agreeable.max(self.match_index).next();
         match &mut self.state {
-            State::Probe { .. } if previous.next() != self.next_index => {}
+            State::Probe { .. } if previous != self.next_index.previous() => {}
             // Asking the same again at once would only go in circles; it is repeated at heartbeat pace.
             State::Probe { .. } if next == self.next_index => {}
             State::Probe { .. } => self.become_probe(next),
@@ -264,7 +264,12 @@ impl Progress {
 
     /// Its process was restarted: nothing is known to be durable there but by new proof.
     pub(crate) fn on_new_life(&mut self) {
-        let next = self.match_index.next();
+        // Where to ask next stays the best guess, however often the process restarts: a guess that starts from nothing
+        // would ask for entries below the floor.
+        let next = match &self.state {
+            State::Replicate { .. } => self.match_index.next(),
+            State::Probe { .. } | State::Stream => self.next_index,
+        };
         self.match_index = Index::ZERO;
         self.become_probe(next);
     }

@@ -11,8 +11,8 @@ use crate::shard::hosted::{Hosted, Loading};
 use crate::shard::means::Means;
 use crate::shard::waiters::{Purpose, Requester};
 use crate::storage::{Disk, Lent, RecordView, record};
-use margay_machine::{Answer, Answers, Code, Input, Recipient};
-use margay_raft::{Applies, EntryKind};
+use margay_machine::{Answers, Code, HostAnswer, Input, Recipient};
+use margay_raft::{Applies, Configuration, EntryKind, Position};
 use margay_types::{Index, SequenceNumber};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
 use margay_wire::refusal::Refusal;
@@ -32,12 +32,13 @@ impl Hosted {
         }
         let (first, last) = (self.host.applied_index().next(), self.replica.commit_index());
         match means.log.entries(self.group(), first, last, APPLY_BYTES_PER_TURN) {
-            Lent::InMemory(slices) => {
-                for slice in &slices {
-                    self.apply_records(means, slice);
+            Lent::Memory(lent) => {
+                for piece in &lent.pieces {
+                    self.apply_records(means, piece);
                 }
             }
             Lent::OnDisk => self.load_committed(means, first, last),
+            Lent::Absent => unreachable!("entry {first} is not applied, and yet released"),
         }
         self.reads.answer_ready(&self.host, self.replica.term(), means);
     }
@@ -85,9 +86,7 @@ impl Hosted {
         match applied {
             Ok(()) => {
                 self.route_answers(means, index, &answers);
-                if view.kind == EntryKind::Checkpoint {
-                    self.begin_checkpoint(means, entry.position());
-                }
+                self.after_apply(entry.position(), view.kind, view.payload);
             }
             Err(stopped) => {
                 self.stopped = Some(stopped);
@@ -95,6 +94,28 @@ impl Hosted {
             }
         }
         means.answers = answers;
+    }
+
+    /// What entries mean to the host beside the machine.
+    fn after_apply(&mut self, at: Position, kind: EntryKind, payload: &[u8]) {
+        match kind {
+            EntryKind::Checkpoint => self.begin_checkpoint(at),
+            EntryKind::Configuration => {
+                let configuration = Configuration::decode(payload);
+                let configuration = configuration.expect("the core took it into force");
+                self.applied_configuration = (at.index, configuration);
+            }
+            EntryKind::NoOp
+            | EntryKind::CommandPlain
+            | EntryKind::CommandKeeping
+            | EntryKind::Open
+            | EntryKind::Close
+            | EntryKind::Expire
+            | EntryKind::Refresh
+            | EntryKind::Tick
+            | EntryKind::Skip
+            | EntryKind::Settings => {}
+        }
     }
 
     /// Gives the answers of the entry at `index` to those who wait here.
@@ -127,10 +148,10 @@ impl Hosted {
                     };
                     let attachment =
                         Attachment { group: self.identity.group, session, client };
-                    let applied = self.host.session(session).map(|it| it.applied());
+                    let applied = self.host.session(session).map(|it| it.applied);
                     let next = applied.unwrap_or(SequenceNumber::new(0)).next();
                     let window = u32::from(self.host.limits().window);
-                    let incarnation = self.identity.recovery_number;
+                    let incarnation = self.identity.created.recovery_number;
                     let attached = Attached {
                         session,
                         next,
@@ -142,7 +163,6 @@ impl Hosted {
                 }
                 Recipient::Ended { session } => {
                     reign.sequencing.forget(session);
-                    reign.heard.remove(&session);
                     for to in requester.filter(|to| to.purpose == Purpose::Close) {
                         means.answer(to, head, &[]);
                     }
@@ -157,7 +177,7 @@ pub(crate) fn respond<S: Seams>(
     means: &mut Means<S>,
     to: Requester,
     head: ResponseHead,
-    answer: &Answer<'_>,
+    answer: &HostAnswer<'_>,
 ) {
     match refusal_of(answer.code, answer.output) {
         None => means.answer(to, head, answer.output),

@@ -19,9 +19,14 @@ pub(crate) struct Attachment {
     pub(crate) client: ClientId,
 }
 
-/// The connection's table is full.
+/// Why a session could not be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooManyAttached;
+pub(crate) enum NotAttached {
+    /// The connection's table is full.
+    TooMany,
+    /// The connection was closed meanwhile.
+    Gone,
+}
 
 /// The attachments of all client connections of a shard.
 #[derive(Debug, Default)]
@@ -30,15 +35,20 @@ pub(crate) struct Attachments {
 }
 
 impl Attachments {
+    /// A connection was made.
+    pub(crate) fn on_open(&mut self, connection: ConnectionId) {
+        self.connections.insert(connection, Vec::new());
+    }
+
     /// Attaches a session and gives its number on this connection. Attaching again gives another number; both lead to the session.
     pub(crate) fn attach(
         &mut self,
         connection: ConnectionId,
         attachment: Attachment,
-    ) -> Result<u32, TooManyAttached> {
-        let table = self.connections.entry(connection).or_default();
+    ) -> Result<u32, NotAttached> {
+        let table = self.connections.get_mut(&connection).ok_or(NotAttached::Gone)?;
         if table.len() >= SESSIONS_PER_CONNECTION_MAX {
-            return Err(TooManyAttached);
+            return Err(NotAttached::TooMany);
         }
         let number = u32::try_from(table.len()).expect("the table's bound is far below");
         table.push(attachment);
@@ -55,7 +65,7 @@ impl Attachments {
         self.connections.remove(&connection);
     }
 
-    /// Connections with at least one session.
+    /// Connections of clients and operators.
     pub(crate) fn connection_count(&self) -> usize {
         self.connections.len()
     }
@@ -74,11 +84,14 @@ mod tests {
             client: ClientId::ZERO,
         };
         let (one, two) = (ConnectionId(1), ConnectionId(2));
+        attachments.on_open(one);
+        attachments.on_open(two);
         assert_eq!(attachments.attach(one, attachment), Ok(0));
         assert_eq!(attachments.attach(one, attachment), Ok(1));
         assert_eq!(attachments.attach(two, attachment), Ok(0));
         attachments.on_closed(one);
         assert_eq!(attachments.find(one, 0), None);
+        assert_eq!(attachments.attach(one, attachment), Err(NotAttached::Gone));
         assert_eq!(attachments.find(two, 0), Some(attachment));
     }
 }

@@ -3,9 +3,10 @@
 //! A cold task never touches a group: it ends, and pushes one result here. So everything that changes a group happens
 //! inside a turn.
 
-use crate::storage::{LoadError, StorageError};
+use crate::storage::node_manifest::NodeManifest;
+use crate::storage::{Disk, Loaded, ManifestFiles, StorageError};
 use margay_raft::AppendEntries;
-use margay_types::{GroupId, Index, ReplicaNumber};
+use margay_types::{GroupId, ReplicaNumber};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ pub(crate) enum LoadFor {
 
 /// A result of cold work.
 #[derive(Debug)]
-pub(crate) enum ColdDone {
+pub(crate) enum ColdDone<D: Disk> {
     /// Entries were read.
     Loaded {
         /// Of which group.
@@ -34,31 +35,45 @@ pub(crate) enum ColdDone {
         /// What for.
         purpose: LoadFor,
         /// Whole records, from the first one asked for.
-        result: Result<Vec<u8>, LoadError>,
+        result: Result<Loaded, StorageError>,
     },
-    /// The node's manifest says that creations up to here are done.
-    CreationsRecorded {
-        /// Index in group 0.
-        up_to: Index,
+    /// The node's manifest was replaced.
+    Recorded {
+        /// Its files.
+        files: ManifestFiles<D>,
+        /// What it says now.
+        manifest: NodeManifest,
         /// Did it work?
         result: Result<(), StorageError>,
     },
 }
 
 /// The queue of results; shared by a shard and its cold tasks, on one thread.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ColdInbox {
-    done: Rc<RefCell<VecDeque<ColdDone>>>,
+#[derive(Debug)]
+pub(crate) struct ColdInbox<D: Disk> {
+    done: Rc<RefCell<VecDeque<ColdDone<D>>>>,
 }
 
-impl ColdInbox {
+impl<D: Disk> Clone for ColdInbox<D> {
+    fn clone(&self) -> Self {
+        Self { done: Rc::clone(&self.done) }
+    }
+}
+
+impl<D: Disk> Default for ColdInbox<D> {
+    fn default() -> Self {
+        Self { done: Rc::default() }
+    }
+}
+
+impl<D: Disk> ColdInbox<D> {
     /// A task is done.
-    pub(crate) fn push(&self, done: ColdDone) {
+    pub(crate) fn push(&self, done: ColdDone<D>) {
         self.done.borrow_mut().push_back(done);
     }
 
     /// Takes the oldest result.
-    pub(crate) fn take(&self) -> Option<ColdDone> {
+    pub(crate) fn take(&self) -> Option<ColdDone<D>> {
         self.done.borrow_mut().pop_front()
     }
 }

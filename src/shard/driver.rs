@@ -8,7 +8,8 @@ use crate::shard::Seams;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
-use crate::storage::{Disk, Lent, RecordView};
+use crate::storage::record::{self, RecordView};
+use crate::storage::{Disk, Lent, Loaded, NewEntry};
 use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Position, WriteId};
 use margay_types::{Index, ReplicaNumber};
 use margay_wire::peer::AppendHead;
@@ -93,10 +94,12 @@ impl Hosted {
         let group = self.group();
         match effect {
             Effect::SaveHardState { write, hard_state } => {
-                means.log.save_hard_state(group, &hard_state, write);
+                let written = means.log.save_hard_state(group, hard_state, write);
+                means.note(written);
             }
             Effect::Truncate { write, from } => {
-                means.log.truncate(group, from, write);
+                let written = means.log.truncate(group, from, write);
+                means.note(written);
                 self.stored_last = self.stored_last.min(from.previous());
             }
             Effect::Store { write, first, last } => {
@@ -135,10 +138,12 @@ impl Hosted {
             self.stored_last
         );
         let log_time = self.stamp(means.now_ns);
-        let bytes =
-            means.log.append_entry(self.group(), position, kind, log_time, payload, write);
+        let entry = NewEntry { group: self.group(), position, kind, log_time, payload };
+        let written = means.log.append_entry(&entry, write);
+        means.note(written);
         self.stored_last = position.index;
-        self.bytes_since_checkpoint += bytes;
+        let payload_bytes = payload.iter().map(|piece| piece.len()).sum();
+        self.bytes_since_checkpoint += record::record_bytes(payload_bytes) as u64;
     }
 
     fn store_received<S: Seams>(
@@ -152,7 +157,8 @@ impl Hosted {
             if record.index() < first || record.index() > last {
                 continue;
             }
-            means.log.append_received(record, write);
+            let written = means.log.append_received(record, write);
+            means.note(written);
             self.stored_last = record.index();
             self.bytes_since_checkpoint += record.bytes().len() as u64;
             if let Some(log_time) = record.log_time() {
@@ -181,11 +187,12 @@ impl Hosted {
         }
         let bytes_max = if append.may_shorten { APPEND_BYTES_MAX } else { GROUP_WINDOW_BYTES };
         match means.log.entries(self.group(), first, append.last, bytes_max) {
-            Lent::InMemory(slices) => {
-                let append = shortened(append, &slices);
-                means.peers.append(node, envelope, &append, &slices, &mut means.outbox);
+            Lent::Memory(lent) => {
+                let append = AppendEntries { last: lent.last, ..append };
+                means.peers.append(node, envelope, &append, &lent.pieces, &mut means.outbox);
             }
             Lent::OnDisk => self.load_append(means, to, append),
+            Lent::Absent => unreachable!("entry {first} is sent, although it was released"),
         }
     }
 
@@ -211,8 +218,9 @@ impl Hosted {
         means: &mut Means<S>,
         to: ReplicaNumber,
         append: AppendEntries,
-        records: &[u8],
+        loaded: &Loaded,
     ) {
+        let (append, records) = (AppendEntries { last: loaded.last, ..append }, &loaded.bytes);
         if !self.replica.is_leader() || self.replica.term() != append.term {
             return;
         }

@@ -12,29 +12,34 @@
 //! `checkpoints`.
 
 use crate::shard::Seams;
+use crate::shard::births::Description;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::means::Means;
 use crate::shard::queries::Reads;
 use crate::shard::reign::Reign;
 use crate::shard::sequencing::Sequencing;
 use crate::shard::waiters::Requester;
-use crate::storage::{Lent, record};
-use margay_machine::{CommandView, Host, Stopped};
-use margay_raft::{EntryKind, Replica};
-use margay_types::{GroupId, Index, LogTime, NodeId, ReplicaNumber, SequenceNumber, SessionId};
+use crate::storage::payload::Created;
+use crate::storage::{Lent, StorageError, record};
+use margay_machine::{CommandView, Host, StopReason, Stopped};
+use margay_raft::{Applies, Configuration, EntryKind, Replica};
+use margay_types::{
+    GroupId, Index, LogTime, NodeId, ProcessLife, ReplicaNumber, SequenceNumber, SessionId,
+};
 use margay_wire::client::ResponseHead;
 use margay_wire::peer::Envelope;
 use margay_wire::refusal::Refusal;
+use std::collections::BTreeMap;
 
 /// What a group was born as; never changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// The group.
     pub(crate) group: GroupId,
-    /// Counts forced recoveries: with the group's id, its incarnation.
-    pub(crate) recovery_number: u32,
-    /// The name of its machine.
-    pub(crate) machine: String,
+    /// What its birth's record says.
+    pub(crate) created: Created,
+    /// And the part of that which only the shard reads.
+    pub(crate) description: Description,
 }
 
 /// Is a read of committed entries from disk under way?
@@ -61,8 +66,12 @@ pub(crate) struct Hosted {
     pub(crate) stored_last: Index,
     /// No entry of this log has a later log time.
     pub(crate) log_time_max: LogTime,
+    /// The members by the entries that are applied: what a checkpoint taken now says.
+    pub(crate) applied_configuration: (Index, Configuration),
     /// Bytes of records given to the log since the last checkpoint.
     pub(crate) bytes_since_checkpoint: u64,
+    /// The last process life seen of each node with a member: another one means that it was restarted.
+    pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
     /// Did this turn bring something that `flush` may have to send?
     pub(crate) is_dirty: bool,
 }
@@ -73,6 +82,7 @@ impl Hosted {
         identity: Identity,
         replica: Replica,
         host: Host,
+        applied_configuration: (Index, Configuration),
         log_time_max: LogTime,
     ) -> Self {
         let stored_last = replica.last_index();
@@ -88,7 +98,9 @@ impl Hosted {
             loading: Loading::No,
             stored_last,
             log_time_max,
+            applied_configuration,
             bytes_since_checkpoint: 0,
+            peer_lives: BTreeMap::new(),
             is_dirty: false,
         }
     }
@@ -98,6 +110,11 @@ impl Hosted {
         self.identity.group
     }
 
+    /// Counts forced recoveries of the group: with its id, its incarnation.
+    pub(crate) fn recovery_number(&self) -> u32 {
+        self.identity.created.recovery_number
+    }
+
     /// From this replica to another of its group.
     pub(crate) fn envelope(&self, to: ReplicaNumber) -> Envelope {
         Envelope { group: self.group(), from: self.replica.number(), to }
@@ -105,12 +122,30 @@ impl Hosted {
 
     /// The node that holds a member, by the configurations that this replica knows.
     pub(crate) fn node_of(&self, number: ReplicaNumber) -> Option<NodeId> {
-        self.replica.configuration().find(number).map(|member| member.node)
+        self.replica.configuration().node_of(number)
     }
 
     /// The node that leads, as far as it is known.
     pub(crate) fn leader_node(&self) -> Option<NodeId> {
         self.replica.leader().and_then(|leader| self.node_of(leader))
+    }
+
+    /// Is this from a member, on the node that holds it, to this very replica? A replica that was told of no members
+    /// yet believes whoever names it.
+    pub(crate) fn accepts(&self, envelope: &Envelope, node: NodeId) -> bool {
+        envelope.to == self.replica.number()
+            && self.node_of(envelope.from).is_none_or(|known| known == node)
+    }
+
+    /// Committed entries cannot be read back: this machine applies no more, and the group is named in `status`.
+    pub(crate) fn on_unreadable(&mut self, error: &StorageError) {
+        self.stopped = Some(Stopped {
+            index: self.host.applied_index().next(),
+            operation: None,
+            reason: StopReason::Unfit,
+            message: error.to_string(),
+        });
+        self.replica.set_applies(Applies::Stopped);
     }
 
     /// What every answer of this group begins with.
@@ -155,16 +190,17 @@ impl Hosted {
         if applied >= last {
             return Sequencing::from_tail(std::iter::empty());
         }
-        let Lent::InMemory(slices) =
-            means.log.entries(self.group(), applied.next(), last, u64::MAX)
+        let Lent::Memory(lent) =
+            means.log.entries(self.group(), applied.next(), last, usize::MAX)
         else {
             return Sequencing::waiting(last);
         };
+        if lent.last < last {
+            return Sequencing::waiting(last);
+        }
         let mut commands: Vec<(SessionId, SequenceNumber)> = Vec::new();
-        let mut seen_last = applied;
-        for slice in &slices {
-            for entry in record::records(slice).map_while(Result::ok) {
-                seen_last = entry.index();
+        for piece in &lent.pieces {
+            for entry in record::records(piece).map_while(Result::ok) {
                 let Some(view) = entry.entry() else { continue };
                 if view.kind != EntryKind::CommandPlain {
                     continue;
@@ -175,9 +211,6 @@ impl Hosted {
                     commands.push((session, command.sequence));
                 }
             }
-        }
-        if seen_last < last {
-            return Sequencing::waiting(last);
         }
         Sequencing::from_tail(commands.into_iter())
     }

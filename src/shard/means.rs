@@ -1,17 +1,17 @@
 //! What all groups of a shard share while they work: the log, the ways out, the clock, and buffers used again.
 
 use crate::shard::Seams;
-use crate::shard::attachments::Attachments;
+use crate::shard::attachments::{Attachment, Attachments, NotAttached};
 use crate::shard::cold::ColdInbox;
-use crate::shard::outbox::Outbox;
+use crate::shard::outbox::{ConnectionId, Outbox, PeerAddress};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::waiters::Requester;
-use crate::storage::Log;
+use crate::storage::{Log, StorageError};
 use margay_machine::Answers;
 use margay_raft::Effect;
 use margay_types::NodeId;
-use margay_wire::client::ResponseHead;
+use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
 use margay_wire::refusal::Refusal;
 
 /// Shared by all groups of a shard; lent to one at a time.
@@ -33,11 +33,13 @@ pub(crate) struct Means<S: Seams> {
     /// Builds answers.
     pub(crate) responses: Responses,
     /// Where cold tasks leave what they found.
-    pub(crate) cold: ColdInbox,
+    pub(crate) cold: ColdInbox<S::Disk>,
     /// Effects of the step under way; empty between steps.
     pub(crate) effects: Vec<Effect>,
     /// Answers of the entry being applied; empty between entries.
     pub(crate) answers: Answers,
+    /// The first failure of the log in this turn: the shard ends with it.
+    pub(crate) failure: Option<StorageError>,
 }
 
 impl<S: Seams> Means<S> {
@@ -49,6 +51,41 @@ impl<S: Seams> Means<S> {
     /// Answers a request with a refusal.
     pub(crate) fn refuse(&mut self, to: Requester, head: ResponseHead, refusal: &Refusal) {
         self.responses.refused(to, head, refusal, &mut self.outbox);
+    }
+
+    /// Hands a frame to a client or an operator.
+    pub(crate) fn send_client(&mut self, connection: ConnectionId, frame: &[u8]) {
+        self.outbox.send_client(connection, frame);
+    }
+
+    /// Binds a session to the connection that asked, and says so. Nobody is told on a connection that is gone.
+    pub(crate) fn attach(
+        &mut self,
+        to: Requester,
+        head: ResponseHead,
+        attachment: Attachment,
+        attached: Attached,
+    ) {
+        match self.attachments.attach(to.connection, attachment) {
+            Ok(number) => {
+                let attached = Attached { attachment: AttachmentNumber(number), ..attached };
+                self.responses.attached(to, head, &attached, &mut self.outbox);
+            }
+            Err(NotAttached::TooMany) => self.refuse(to, head, &Refusal::TooManySessions),
+            Err(NotAttached::Gone) => {}
+        }
+    }
+
+    /// Tells the outbox whom to keep connections to.
+    pub(crate) fn set_peers(&mut self, addresses: Vec<PeerAddress>) {
+        self.peers.set_addresses(addresses, &mut self.outbox);
+    }
+
+    /// Notes a write to the log: if it was refused, nothing that it was for may happen, and the shard ends.
+    pub(crate) fn note<T>(&mut self, written: Result<T, StorageError>) {
+        if let Err(error) = written {
+            self.failure.get_or_insert(error);
+        }
     }
 
     /// Hands what gathered for peers to the outbox.

@@ -24,6 +24,7 @@ mod applying;
 mod attachments;
 mod births;
 mod checkpoints;
+mod clients;
 pub mod clock;
 mod cold;
 mod driver;
@@ -37,6 +38,7 @@ mod proposals;
 mod queries;
 mod reign;
 mod responses;
+pub mod restore;
 mod sequencing;
 mod sessions;
 #[expect(clippy::module_inception, reason = "the glossary's name of the thing that this folder is")]
@@ -45,7 +47,8 @@ mod waiters;
 
 pub use clock::Clock;
 pub use outbox::{ConnectionId, Outbox, PeerAddress, PeerId};
-pub use shard::{NodeFacts, Shard};
+pub use restore::{DamagedGroup, Found, FoundGroup, RestoreError};
+pub use shard::{NodeFacts, Restored, Shard, ShardError};
 
 use crate::storage::Disk;
 

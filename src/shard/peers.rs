@@ -5,11 +5,14 @@
 //! dropped: the cores repeat whatever matters.
 
 use crate::limits::FOLLOWER_WINDOW_BYTES;
+use crate::shard::Seams;
 use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
-use crate::storage::Slice;
+use crate::shard::shard::Shard;
+use crate::storage::{RecordView, Slice, record};
 use margay_raft::{AppendEntries, Message};
 use margay_types::{NodeId, ProcessLife, ShardId};
-use margay_wire::peer::{AppendHead, Envelope, MessagesWriter};
+use margay_wire::frame::{Frame, FrameKind};
+use margay_wire::peer::{self, AppendHead, Envelope, MessagesWriter};
 use std::collections::BTreeMap;
 
 /// A standing connection to a peer.
@@ -83,12 +86,37 @@ impl Peers {
     ) {
         let peer = peer_of(node);
         let records_bytes = records.iter().map(|slice| slice.len()).sum();
-        self.scratch.clear();
-        AppendHead::new(envelope, append).write(&mut self.scratch, records_bytes);
-        outbox.send_peer(peer, &self.scratch);
+        self.append_head(peer, envelope, append, records_bytes, outbox);
         for slice in records {
             outbox.send_peer_records(peer, slice.clone());
         }
+    }
+
+    /// Sends an append whose records were read from disk.
+    pub(crate) fn append_bytes(
+        &mut self,
+        node: NodeId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records: &[u8],
+        outbox: &mut impl Outbox,
+    ) {
+        let peer = peer_of(node);
+        self.append_head(peer, envelope, append, records.len(), outbox);
+        outbox.send_peer(peer, records);
+    }
+
+    fn append_head(
+        &mut self,
+        peer: PeerId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records_bytes: usize,
+        outbox: &mut impl Outbox,
+    ) {
+        self.scratch.clear();
+        AppendHead::new(envelope, append).write(&mut self.scratch, records_bytes);
+        outbox.send_peer(peer, &self.scratch);
     }
 
     /// Hands everything gathered to the outbox: the turn ends.
@@ -101,6 +129,77 @@ impl Peers {
                 outbox.send_peer(*peer, &link.gathered);
                 link.gathered.clear();
             }
+        }
+    }
+}
+
+impl<S: Seams> Shard<S> {
+    /// A connection to a peer stands.
+    pub fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
+        self.means.peers.on_up(peer, life);
+        for hosted in self.groups.values_mut() {
+            let numbers: Vec<_> = hosted
+                .replica
+                .configuration()
+                .members()
+                .filter(|member| member.node == peer.node)
+                .map(|member| member.number)
+                .collect();
+            if hosted.peer_lives.insert(peer.node, life) == Some(life) {
+                continue;
+            }
+            for number in numbers {
+                hosted.replica.on_new_life(number);
+            }
+        }
+    }
+
+    /// The connection to a peer is gone.
+    pub fn on_peer_down(&mut self, peer: PeerId) {
+        self.means.peers.on_down(peer);
+    }
+
+    /// A frame of a peer.
+    pub fn on_peer_frame(&mut self, peer: PeerId, frame: &Frame<'_>) {
+        match frame.kind {
+            FrameKind::PeerAppend => self.on_peer_append(peer, frame.body),
+            FrameKind::PeerMessages => {
+                for message in peer::messages(frame.body) {
+                    let Ok((envelope, message)) = message else { return };
+                    let Some(hosted) = self.groups.get_mut(&envelope.group) else { continue };
+                    if hosted.accepts(&envelope, peer.node) {
+                        hosted.on_message(&mut self.means, envelope.from, message);
+                    }
+                }
+            }
+            FrameKind::Open
+            | FrameKind::Attach
+            | FrameKind::Command
+            | FrameKind::Query
+            | FrameKind::KeepAlive
+            | FrameKind::Close
+            | FrameKind::Map
+            | FrameKind::Response
+            | FrameKind::Event
+            | FrameKind::NodeInfo
+            | FrameKind::Bootstrap
+            | FrameKind::KeyspaceCreate
+            | FrameKind::KeyspaceList
+            | FrameKind::Status
+            | FrameKind::Chain => {}
+        }
+    }
+
+    fn on_peer_append(&mut self, peer: PeerId, body: &[u8]) {
+        let Ok((envelope, append, records)) = peer::append(body) else { return };
+        let Some(hosted) = self.groups.get_mut(&envelope.group) else { return };
+        if !hosted.accepts(&envelope, peer.node) {
+            return;
+        }
+        let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();
+        let Ok(records) = records else { return };
+        if records.iter().all(|record| record.group() == envelope.group) {
+            hosted.on_append(&mut self.means, envelope.from, &append, &records);
         }
     }
 }

@@ -87,7 +87,7 @@ impl Hosted {
             return Err(not_ready);
         }
         let place = reign.sequencing.place(session, command.sequence, || {
-            host.session(session).map(|view| view.applied())
+            host.session(session).map(|view| view.applied)
         });
         match place {
             Some(place) => Ok(place),
@@ -102,7 +102,7 @@ impl Hosted {
             Outcome::NoSession(code) => {
                 refusal_of(code, &[]).expect("a code that says why a session is missing")
             }
-            Outcome::Output { .. } | Outcome::NotYet => Refusal::UnknownSession,
+            Outcome::Decided { .. } | Outcome::Gone | Outcome::NotYet => Refusal::UnknownSession,
         }
     }
 
@@ -129,18 +129,20 @@ impl Hosted {
     /// Is there room for one more entry of a client's?
     pub(crate) fn admit<S: Seams>(
         &self,
-        means: &Means<S>,
+        means: &mut Means<S>,
         payload_bytes: usize,
     ) -> Result<(), Refusal> {
         let unapplied = self.stored_last.since(self.host.applied_index());
         if unapplied >= PROPOSALS_MAX as u64 {
             return Err(Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS });
         }
-        match means.log.room(record::record_bytes(payload_bytes)) {
-            Room::Free => Ok(()),
-            Room::Wait => Err(Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS }),
-            Room::Full => Err(Refusal::NoSpace { retry_after_ms: NO_SPACE_RETRY_MS }),
+        if means.log.room() >= Room::Soft {
+            return Err(Refusal::NoSpace { retry_after_ms: NO_SPACE_RETRY_MS });
         }
+        if !means.log.has_room(record::record_bytes(payload_bytes)) {
+            return Err(Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS });
+        }
+        Ok(())
     }
 
     /// Appends an entry of this turn.
@@ -174,25 +176,23 @@ impl Hosted {
     ) -> Result<(), Refusal> {
         let has_applied_own_term = self.has_applied_own_term();
         match self.host.outcome(session, sequence) {
-            Outcome::Output { index, event_counter, code, bytes } => {
+            Outcome::Decided { index, event_counter, code, output } => {
                 let term = self.replica.term();
                 let head = ResponseHead { term, index, events: event_counter };
-                match refusal_of(code, bytes) {
-                    None => means.answer(to, head, bytes),
-                    Some(Refusal::OutputGone) if !has_applied_own_term => {
-                        self.refuse_not_ready(means, to);
-                    }
+                match refusal_of(code, output) {
+                    None => means.answer(to, head, output),
                     Some(refusal) => means.refuse(to, head, &refusal),
                 }
                 Ok(())
             }
+            Outcome::Gone if has_applied_own_term => Err(Refusal::OutputGone),
             Outcome::NotYet => {
                 let reign = self.reign.as_mut().expect("a replica that serves commands leads");
                 reign.waiters.attach((session, sequence), to);
                 Ok(())
             }
             Outcome::NoSession(_) if has_applied_own_term => Err(self.why_missing(session)),
-            Outcome::NoSession(_) => {
+            Outcome::Gone | Outcome::NoSession(_) => {
                 self.refuse_not_ready(means, to);
                 Ok(())
             }

@@ -3,9 +3,8 @@
 use crate::shard::log_clock::LogClock;
 use crate::shard::sequencing::Sequencing;
 use crate::shard::waiters::Waiters;
-use margay_machine::Refresh;
-use margay_types::{Index, LogTime, SessionId, Term};
-use std::collections::BTreeMap;
+use margay_machine::KeepAlives;
+use margay_types::{Index, LogTime, Term};
 
 /// One term of leading.
 #[derive(Debug)]
@@ -19,9 +18,7 @@ pub(crate) struct Reign {
     /// Who waits for outputs.
     pub(crate) waiters: Waiters,
     /// What idle sessions said since the last refresh entry.
-    pub(crate) heard: BTreeMap<SessionId, Refresh>,
-    /// Log time of the last refresh entry.
-    pub(crate) refreshed: LogTime,
+    pub(crate) keep_alives: KeepAlives,
     /// The last entry that this reign appended on its own account (expiry, refresh, checkpoint): the next of its
     /// kind waits until it is applied.
     pub(crate) housekeeping: Index,
@@ -40,8 +37,7 @@ impl Reign {
             clock: LogClock::new(inherited, now_ns),
             sequencing,
             waiters: Waiters::default(),
-            heard: BTreeMap::new(),
-            refreshed: inherited,
+            keep_alives: KeepAlives::new(),
             housekeeping: Index::ZERO,
         }
     }

@@ -87,6 +87,11 @@ impl Sequencing {
         })
     }
 
+    /// The number that a session's next command must have, when its applied record says `applied`.
+    pub(crate) fn next(&self, session: SessionId, applied: SequenceNumber) -> SequenceNumber {
+        self.sessions.get(&session).map_or(applied.next(), |counted| counted.next)
+    }
+
     /// A command was appended, or stands in the tail.
     pub(crate) fn count(&mut self, session: SessionId, sequence: SequenceNumber) {
         let next = sequence.next();

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod node_manifest;
 pub mod payload;
 pub mod record;
+pub mod recovery;
 pub mod segment;
 pub mod witness;
 

@@ -36,12 +36,16 @@ pub(crate) struct LiveSegment {
     pub(crate) header: Option<SegmentHeader>,
     /// Could it have held batches that are gone without a trace? Not so if it was full, or reads as a spare does.
     pub(crate) is_suspect: bool,
+    /// Does it read as a spare does?
+    pub(crate) is_clean_spare: bool,
 }
 
 impl LiveSegment {
     /// Sequence of its first batch, and what that chains to, as far as they are known.
     fn start(&self) -> Option<(u64, Option<HeaderHash>)> {
-        let header = self.header.map(|header| (header.first_sequence, Some(header.previous)));
+        let header = self
+            .header
+            .map(|header| (header.first_sequence, Some(header.previous)));
         let full = self.entry.full.map(|full| full.first_sequence);
         match (full, header) {
             (Some(first), Some((by_header, previous))) if first == by_header => {
@@ -54,7 +58,7 @@ impl LiveSegment {
 }
 
 /// Batches that can be under way at once, with the idle witness: none further on leaves before the first is durable.
-const WINDOW: u64 = WITNESSED_BATCHES_MAX as u64;
+pub(crate) const WINDOW: u64 = WITNESSED_BATCHES_MAX as u64;
 
 /// One batch of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,32 @@ pub(crate) enum Link {
         /// Its place, header hash and directory, if a witness is left.
         item: Option<WitnessItem>,
     },
+}
+
+impl Link {
+    /// Which batch.
+    pub(crate) fn sequence(&self) -> u64 {
+        match self {
+            Self::Kept(batch) => batch.header.sequence,
+            Self::Lost { sequence, .. } => *sequence,
+        }
+    }
+
+    /// Its segment, if that is known.
+    pub(crate) fn segment(&self) -> Option<SegmentName> {
+        match self {
+            Self::Kept(batch) => Some(batch.header.segment),
+            Self::Lost { item, .. } => item.as_ref().map(|item| item.segment),
+        }
+    }
+
+    /// Names its header, if that is known.
+    pub(crate) fn hash(&self) -> Option<HeaderHash> {
+        match self {
+            Self::Kept(batch) => Some(batch.hash),
+            Self::Lost { item, .. } => item.as_ref().map(|item| item.hash),
+        }
+    }
 }
 
 /// Where the log goes on.
@@ -124,31 +154,70 @@ impl<'a> Walk<'a> {
         let mut told: BTreeMap<u64, Vec<Told>> = BTreeMap::new();
         for mut batch in found {
             let (epoch, sequence) = (batch.header.recovery_epoch, batch.header.sequence);
-            for item in batch.witness.take().into_iter().flat_map(|witness| witness.items) {
+            for item in batch
+                .witness
+                .take()
+                .into_iter()
+                .flat_map(|witness| witness.items)
+            {
                 let tellers = told.entry(item.sequence).or_default();
-                tellers.push(Told { epoch, carrier: sequence, item });
+                tellers.push(Told {
+                    epoch,
+                    carrier: sequence,
+                    item,
+                });
             }
             let start = epoch_starts.entry(epoch).or_insert(sequence);
             *start = sequence.min(*start);
             batches.entry(sequence).or_default().push(batch);
         }
-        let oldest = live.iter().filter_map(LiveSegment::start).min_by_key(|(first, _)| *first);
-        let headless = batches.keys().next().copied().map(|sequence| (sequence, None));
+        let oldest = live
+            .iter()
+            .filter_map(LiveSegment::start)
+            .min_by_key(|(first, _)| *first);
+        let headless = batches
+            .keys()
+            .next()
+            .copied()
+            .map(|sequence| (sequence, None));
         let (sequence, previous) = match (oldest, headless) {
             (Some(oldest), Some(headless)) if headless.0 < oldest.0 => headless,
             (Some(oldest), _) => oldest,
             (None, headless) => headless.unwrap_or((first, Some(HeaderHash::ZERO))),
         };
         let epoch_max = epoch_starts.keys().next_back().copied().unwrap_or(0);
-        let tail = Tail { sequence, previous, place: None };
-        Self { batches, told, epoch_starts, live, links: Vec::new(), tail, epoch: 0, epoch_max }
+        let tail = Tail {
+            sequence,
+            previous,
+            place: None,
+        };
+        Self {
+            batches,
+            told,
+            epoch_starts,
+            live,
+            links: Vec::new(),
+            tail,
+            epoch: 0,
+            epoch_max,
+        }
     }
 
     fn run(mut self) -> Chain {
         while self.step() {}
-        let cut = self.batches.range(self.tail.sequence..).flat_map(|(_, batches)| batches);
-        let cut_count = cut.filter(|batch| batch.header.recovery_epoch >= self.epoch).count();
-        Chain { links: self.links, tail: self.tail, cut_count, epoch_max: self.epoch_max }
+        let cut = self
+            .batches
+            .range(self.tail.sequence..)
+            .flat_map(|(_, batches)| batches);
+        let cut_count = cut
+            .filter(|batch| batch.header.recovery_epoch >= self.epoch)
+            .count();
+        Chain {
+            links: self.links,
+            tail: self.tail,
+            cut_count,
+            epoch_max: self.epoch_max,
+        }
     }
 
     /// Takes one batch; false at the end of the log.
@@ -183,7 +252,10 @@ impl<'a> Walk<'a> {
                 && witnessed.is_none_or(|hash| hash == batch.hash)
                 && !self.is_dead(batch)
         };
-        let best = candidates.iter().enumerate().filter(|(_, batch)| fits(batch));
+        let best = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, batch)| fits(batch));
         let (at, _) = best.max_by_key(|(_, batch)| (batch.header.recovery_epoch, batch.hash))?;
         Some(self.batches.get_mut(&sequence)?.swap_remove(at))
     }
@@ -195,15 +267,18 @@ impl<'a> Walk<'a> {
     /// Did a later life write at or before this sequence?
     fn is_overwritten(&self, epoch: u64, sequence: u64) -> bool {
         let later = self.epoch_starts.range(epoch + 1..);
-        later.map(|(_, start)| *start).any(|start| start <= sequence)
+        later
+            .map(|(_, start)| *start)
+            .any(|start| start <= sequence)
     }
 
     /// Batches behind `sequence` that belong to the log's present or a later life.
     fn evidence(&self, sequence: u64) -> impl Iterator<Item = &FoundBatch> {
-        let later = self.batches.range(sequence + 1..).flat_map(|(_, batches)| batches);
-        later.filter(|batch| {
-            batch.header.recovery_epoch >= self.epoch && !self.is_dead(batch)
-        })
+        let later = self
+            .batches
+            .range(sequence + 1..)
+            .flat_map(|(_, batches)| batches);
+        later.filter(|batch| batch.header.recovery_epoch >= self.epoch && !self.is_dead(batch))
     }
 
     fn is_covered(&self, sequence: u64) -> bool {
@@ -231,7 +306,8 @@ impl<'a> Walk<'a> {
             let Told { epoch, carrier, .. } = told;
             *epoch >= self.epoch && *carrier > sequence && !self.is_overwritten(*epoch, *carrier)
         });
-        told.max_by_key(|told| (told.epoch, told.carrier)).map(|told| &told.item)
+        told.max_by_key(|told| (told.epoch, told.carrier))
+            .map(|told| &told.item)
     }
 
     /// Where the log goes on, when the segments with `sequence` were freed: the manifest knows the last batch before
@@ -242,7 +318,9 @@ impl<'a> Walk<'a> {
             return None;
         }
         let behind = self.live.iter().filter_map(LiveSegment::start);
-        behind.filter(|(first, _)| *first > sequence).min_by_key(|(first, _)| *first)
+        behind
+            .filter(|(first, _)| *first > sequence)
+            .min_by_key(|(first, _)| *first)
     }
 
     fn keep(&mut self, batch: FoundBatch) {
@@ -264,7 +342,10 @@ impl<'a> Walk<'a> {
         self.keep(batch);
         if let Some(item) = item {
             self.links.pop();
-            self.links.push(Link::Lost { sequence: item.sequence, item: Some(item) });
+            self.links.push(Link::Lost {
+                sequence: item.sequence,
+                item: Some(item),
+            });
         }
     }
 
@@ -274,7 +355,9 @@ impl<'a> Walk<'a> {
         self.tail = Tail {
             sequence: sequence + 1,
             previous: item.as_ref().map(|item| item.hash),
-            place: item.as_ref().map(|item| (item.segment, item.offset + item.length)),
+            place: item
+                .as_ref()
+                .map(|item| (item.segment, item.offset + item.length)),
         };
         self.links.push(Link::Lost { sequence, item });
     }

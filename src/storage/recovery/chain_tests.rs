@@ -3,7 +3,10 @@ use crate::storage::batch::BatchHeader;
 use crate::storage::recovery::runs::FoundRecords;
 use crate::storage::witness::Witness;
 
-const SEGMENT: SegmentName = SegmentName { number: 1, generation: 1 };
+const SEGMENT: SegmentName = SegmentName {
+    number: 1,
+    generation: 1,
+};
 
 fn hash(sequence: u64, epoch: u64) -> HeaderHash {
     let mut bytes = [0; 16];
@@ -148,11 +151,19 @@ fn remains_of_an_earlier_life_never_come_back() {
 
 #[test]
 fn a_full_segment_that_lost_its_end_has_lost_acknowledged_batches() {
-    let full = FullSegment { first_sequence: 1, last_sequence: 4, last_hash: hash(4, 1) };
+    let full = FullSegment {
+        first_sequence: 1,
+        last_sequence: 4,
+        last_hash: hash(4, 1),
+    };
     let live = LiveSegment {
-        entry: SegmentEntry { name: SEGMENT, full: Some(full) },
+        entry: SegmentEntry {
+            name: SEGMENT,
+            full: Some(full),
+        },
         header: None,
         is_suspect: false,
+        is_clean_spare: false,
     };
     let chain = follow(life(1, 3, 1, HeaderHash::ZERO), &[live], 1);
     assert_eq!(lost(&chain), vec![4]);
@@ -166,9 +177,16 @@ fn freed_segments_leave_no_damage_behind() {
         last_hash: hash(last_sequence, 1),
     };
     let segment = |number, full| LiveSegment {
-        entry: SegmentEntry { name: SegmentName { number, generation: 1 }, full: Some(full) },
+        entry: SegmentEntry {
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            full: Some(full),
+        },
         header: None,
         is_suspect: false,
+        is_clean_spare: false,
     };
     let mut found = life(3, 9, 1, hash(2, 1));
     found.retain(|batch| batch.header.sequence != 5 && batch.header.sequence != 6);
@@ -177,9 +195,16 @@ fn freed_segments_leave_no_damage_behind() {
     assert_eq!(lost(&chain), vec![]);
     assert_eq!(kept(&chain).len(), 5);
     let suspect = LiveSegment {
-        entry: SegmentEntry { name: SegmentName { number: 5, generation: 1 }, full: None },
+        entry: SegmentEntry {
+            name: SegmentName {
+                number: 5,
+                generation: 1,
+            },
+            full: None,
+        },
         header: None,
         is_suspect: true,
+        is_clean_spare: false,
     };
     let chain = follow(found, &[live.to_vec(), vec![suspect]].concat(), 1);
     assert_eq!(lost(&chain), vec![5, 6]);
@@ -189,6 +214,10 @@ fn freed_segments_leave_no_damage_behind() {
 fn an_empty_log_starts_at_its_first_sequence() {
     let chain = follow_all(Vec::new());
     assert_eq!(chain.links, vec![]);
-    let tail = Tail { sequence: 1, previous: Some(HeaderHash::ZERO), place: None };
+    let tail = Tail {
+        sequence: 1,
+        previous: Some(HeaderHash::ZERO),
+        place: None,
+    };
     assert_eq!(chain.tail, tail);
 }

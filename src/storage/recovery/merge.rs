@@ -41,6 +41,8 @@ pub struct Place {
     pub offset: u32,
     /// How many, header and padding included.
     pub bytes: u32,
+    /// The batch that they stand in.
+    pub sequence: u64,
 }
 
 /// An entry that the log holds, or held: `place` is `None` when it is faulty.
@@ -59,6 +61,8 @@ pub struct EntryFacts {
 pub struct FoundCheckpoint {
     /// What the pointer says.
     pub pointer: CheckpointPointer,
+    /// Where it stands.
+    pub place: Place,
     /// Its chunks, by number; a missing one is damaged.
     pub chunks: BTreeMap<u32, Place>,
 }
@@ -90,7 +94,7 @@ pub(crate) enum Loss {
 /// What is known of one group while its facts are told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
-    pub(crate) created: Option<Created>,
+    pub(crate) created: Option<(Created, Place)>,
     pub(crate) head: Option<Head>,
     pub(crate) hard_state: HardState,
     pub(crate) entries: BTreeMap<Index, EntryFacts>,
@@ -134,9 +138,13 @@ fn merge_group(mut facts: Vec<(Origin, Fact)>) -> Option<Merged> {
         match fact {
             Fact::Record(record, _) if record.content == Content::Removed => merged = None,
             Fact::Record(record, place) => {
-                merged.get_or_insert_with(Merged::default).apply(origin, record, place);
+                merged
+                    .get_or_insert_with(Merged::default)
+                    .apply(origin, record, place);
             }
-            Fact::Bad(bad) => merged.get_or_insert_with(Merged::default).lose(origin, &bad),
+            Fact::Bad(bad) => merged
+                .get_or_insert_with(Merged::default)
+                .lose(origin, &bad),
         }
     }
     merged
@@ -144,24 +152,39 @@ fn merge_group(mut facts: Vec<(Origin, Fact)>) -> Option<Merged> {
 
 impl Merged {
     fn apply(&mut self, origin: Origin, record: FoundRecord, place: Place) {
-        let FoundRecord { fields, content, .. } = record;
+        let FoundRecord {
+            fields, content, ..
+        } = record;
         match content {
             Content::Entry(kind) => {
-                self.store(origin, fields.index, EntryFacts {
-                    term: fields.term,
-                    kind: Some(kind),
-                    place: Some(place),
-                });
+                self.store(
+                    origin,
+                    fields.index,
+                    EntryFacts {
+                        term: fields.term,
+                        kind: Some(kind),
+                        place: Some(place),
+                    },
+                );
             }
             Content::Configuration(payload) => {
-                self.store(origin, fields.index, EntryFacts {
-                    term: fields.term,
-                    kind: Some(EntryKind::Configuration),
-                    place: Some(place),
-                });
+                self.store(
+                    origin,
+                    fields.index,
+                    EntryFacts {
+                        term: fields.term,
+                        kind: Some(EntryKind::Configuration),
+                        place: Some(place),
+                    },
+                );
                 self.configurations.insert(fields.index, payload);
             }
-            Content::Created(created) => *self = Self { created: Some(created), ..Self::default() },
+            Content::Created(created) => {
+                *self = Self {
+                    created: Some((created, place)),
+                    ..Self::default()
+                };
+            }
             Content::HardState(hard_state) => self.promise(origin, hard_state),
             Content::Head(head) => self.look(origin, head),
             Content::Truncation => self.truncate(fields.index),
@@ -169,7 +192,7 @@ impl Merged {
                 let key = (chunk.stream_epoch, fields.index, chunk.number);
                 self.chunks.insert(key, place);
             }
-            Content::Pointer(pointer) => self.point(pointer),
+            Content::Pointer(pointer) => self.point(pointer, place),
             Content::Removed | Content::Other => {}
         }
     }
@@ -188,7 +211,8 @@ impl Merged {
 
     /// A durable promise. A good one heals an earlier loss: terms only grow, and it was written later.
     fn promise(&mut self, origin: Origin, hard_state: HardState) {
-        self.losses.retain(|(lost, loss)| *loss != Loss::HardState || *lost > origin);
+        self.losses
+            .retain(|(lost, loss)| *loss != Loss::HardState || *lost > origin);
         let HardState { term, voted_for } = hard_state;
         let known = &mut self.hard_state;
         match (known.term.cmp(&term), known.voted_for, voted_for) {
@@ -210,18 +234,31 @@ impl Merged {
         }
     }
 
-    fn point(&mut self, pointer: CheckpointPointer) {
+    fn point(&mut self, pointer: CheckpointPointer, at: Place) {
         let rank = |pointer: &CheckpointPointer| (pointer.stream_epoch, pointer.at.index);
-        if self.checkpoint.as_ref().is_some_and(|known| rank(&known.pointer) >= rank(&pointer)) {
+        if self
+            .checkpoint
+            .as_ref()
+            .is_some_and(|known| rank(&known.pointer) >= rank(&pointer))
+        {
             return;
         }
         if pointer.first_origin > 0 {
             self.replace_by_stream(&pointer);
         }
         let wanted = (pointer.stream_epoch, pointer.at.index);
-        let chunks = self.chunks.iter().filter(|((epoch, at, _), _)| (*epoch, *at) == wanted);
-        let chunks = chunks.map(|((_, _, number), place)| (*number, *place)).collect();
-        self.checkpoint = Some(FoundCheckpoint { pointer, chunks });
+        let chunks = self
+            .chunks
+            .iter()
+            .filter(|((epoch, at, _), _)| (*epoch, *at) == wanted);
+        let chunks = chunks
+            .map(|((_, _, number), place)| (*number, *place))
+            .collect();
+        self.checkpoint = Some(FoundCheckpoint {
+            pointer,
+            place: at,
+            chunks,
+        });
     }
 
     /// A refill was switched to: what the replica held up to it is dead, and behind it only what belongs to that log.
@@ -256,7 +293,11 @@ impl Merged {
                     | RunClass::Other => None,
                 };
                 for index in bad.first.number()..=bad.last.number() {
-                    let faulty = EntryFacts { term: bad.term, kind, place: None };
+                    let faulty = EntryFacts {
+                        term: bad.term,
+                        kind,
+                        place: None,
+                    };
                     self.store(origin, Index::new(index), faulty);
                 }
             }
@@ -268,11 +309,15 @@ impl Merged {
 
     /// Its last entry, or its checkpoint.
     pub(crate) fn last(&self) -> Position {
-        let checkpoint = self.checkpoint.as_ref().map_or(Position::ZERO, |it| it.pointer.at);
+        let checkpoint = self
+            .checkpoint
+            .as_ref()
+            .map_or(Position::ZERO, |it| it.pointer.at);
         match self.entries.last_key_value() {
-            Some((index, entry)) if *index > checkpoint.index => {
-                Position { term: entry.term, index: *index }
-            }
+            Some((index, entry)) if *index > checkpoint.index => Position {
+                term: entry.term,
+                index: *index,
+            },
             _ => checkpoint,
         }
     }

@@ -2,8 +2,15 @@ use super::*;
 use margay_types::ReplicaNumber;
 use proptest::prelude::*;
 
-const PLACE: Place =
-    Place { segment: SegmentName { number: 1, generation: 1 }, offset: 4096, bytes: 40 };
+const PLACE: Place = Place {
+    segment: SegmentName {
+        number: 1,
+        generation: 1,
+    },
+    offset: 4096,
+    bytes: 40,
+    sequence: 1,
+};
 const GROUP: GroupId = GroupId::new(7);
 
 fn record(term: u32, index: u64, content: Content) -> Fact {
@@ -14,7 +21,15 @@ fn record(term: u32, index: u64, content: Content) -> Fact {
         index: Index::new(index),
         time: 0,
     };
-    Fact::Record(FoundRecord { fields, offset: 96, bytes: 40, content }, PLACE)
+    Fact::Record(
+        FoundRecord {
+            fields,
+            offset: 96,
+            bytes: 40,
+            content,
+        },
+        PLACE,
+    )
 }
 
 fn entry(term: u32, index: u64) -> Fact {
@@ -27,7 +42,14 @@ fn truncation(index: u64) -> Fact {
 
 fn hard_state(term: u32, vote: u16) -> Fact {
     let voted_for = (vote > 0).then(|| ReplicaNumber::new(vote));
-    record(term, 0, Content::HardState(HardState { term: Term::new(term), voted_for }))
+    record(
+        term,
+        0,
+        Content::HardState(HardState {
+            term: Term::new(term),
+            voted_for,
+        }),
+    )
 }
 
 fn bad(term: u32, first: u64, last: u64, class: RunClass) -> Fact {
@@ -37,6 +59,7 @@ fn bad(term: u32, first: u64, last: u64, class: RunClass) -> Fact {
         first: Index::new(first),
         last: Index::new(last),
         class,
+        offset: 96,
     })
 }
 
@@ -49,19 +72,35 @@ fn merge(facts: &[Fact]) -> Merged {
 fn merge_numbered(numbered: Vec<(u64, Fact)>) -> Merged {
     let mut told = Facts::default();
     for (sequence, fact) in numbered {
-        told.tell(GROUP, Origin { sequence, offset: 96 }, fact);
+        told.tell(
+            GROUP,
+            Origin {
+                sequence,
+                offset: 96,
+            },
+            fact,
+        );
     }
     told.merge().remove(&GROUP).unwrap_or_default()
 }
 
 fn log(merged: &Merged) -> Vec<(u64, u32)> {
-    merged.entries.iter().map(|(index, it)| (index.number(), it.term.number())).collect()
+    merged
+        .entries
+        .iter()
+        .map(|(index, it)| (index.number(), it.term.number()))
+        .collect()
 }
 
 #[test]
 fn a_truncation_removes_what_was_there_before_and_not_what_came_after() {
-    let merged =
-        merge(&[entry(1, 1), entry(1, 2), entry(1, 3), truncation(2), entry(2, 2)]);
+    let merged = merge(&[
+        entry(1, 1),
+        entry(1, 2),
+        entry(1, 3),
+        truncation(2),
+        entry(2, 2),
+    ]);
     assert_eq!(log(&merged), vec![(1, 1), (2, 2)]);
 }
 
@@ -98,7 +137,12 @@ fn a_faulty_entry_is_healed_by_what_replaced_it() {
 
 #[test]
 fn a_removed_group_is_forgotten_until_it_is_born_again() {
-    let facts = [entry(1, 1), hard_state(4, 1), record(0, 0, Content::Removed), hard_state(1, 0)];
+    let facts = [
+        entry(1, 1),
+        hard_state(4, 1),
+        record(0, 0, Content::Removed),
+        hard_state(1, 0),
+    ];
     let merged = merge(&facts);
     assert_eq!(log(&merged), vec![]);
     assert_eq!(merged.hard_state.term, Term::new(1));

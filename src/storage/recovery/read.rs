@@ -33,9 +33,10 @@ impl SegmentBytes {
     ) -> Result<Option<SegmentHeader>, StorageError> {
         match SegmentHeader::parse(&self.bytes) {
             Ok(header) => Ok((header.log_id == log_id && header.name == name).then_some(header)),
-            Err(cause @ SegmentError::Newer { .. }) => {
-                Err(StorageError::Segment { segment: name.number, cause })
-            }
+            Err(cause @ SegmentError::Newer { .. }) => Err(StorageError::Segment {
+                segment: name.number,
+                cause,
+            }),
             Err(_) => Ok(None),
         }
     }
@@ -63,7 +64,10 @@ pub(crate) async fn read_segment<D: Disk>(
     let mut bytes = vec![0; size.max(SEGMENT_HEADER_BYTES)];
     let path = segment_path(directory, number);
     let Ok(file) = disk.open(&path, OpenMode::Existing).await else {
-        return SegmentBytes { bytes, is_whole: false };
+        return SegmentBytes {
+            bytes,
+            is_whole: false,
+        };
     };
     let mut is_whole = true;
     let mut buffer = Block::for_reading(READ_BYTES);

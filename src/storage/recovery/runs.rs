@@ -13,8 +13,8 @@
 //! Without a directory only the good records before the first bad one can be named.
 
 use super::super::directory::{Directory, Run, RunClass};
-use super::super::record::{RECORD_ALIGNMENT, RecordFields, RecordKind, RecordView, records};
 use super::super::payload::{CheckpointPointer, ChunkHeader, Created, Head, parse_hard_state};
+use super::super::record::{RECORD_ALIGNMENT, RecordFields, RecordKind, RecordView, records};
 use margay_raft::{EntryKind, HardState};
 use margay_types::{GroupId, Index, Term};
 
@@ -93,6 +93,8 @@ pub(crate) struct BadRecords {
     pub(crate) last: Index,
     /// What was lost with them.
     pub(crate) class: RunClass,
+    /// Where the first of them should be, from the start of the batch.
+    pub(crate) offset: u32,
 }
 
 /// The records of one batch.
@@ -118,7 +120,9 @@ pub(crate) fn read_prefix(batch: &[u8], offset: usize, end: usize) -> Vec<FoundR
     let mut at = offset;
     let mut good = Vec::new();
     for record in records(batch.get(offset..end).unwrap_or_default()).map_while(Result::ok) {
-        let Some(record_found) = found(&record, at) else { break };
+        let Some(record_found) = found(&record, at) else {
+            break;
+        };
         good.push(record_found);
         at += record.bytes().len();
     }
@@ -133,14 +137,19 @@ fn read_run(batch: &[u8], run: &Run, sequence: u64, into: &mut FoundRecords) {
     let last = run.first.number() + u64::from(run.count) - 1;
     let (mut at, mut index) = (0, run.first.number());
     while index <= last {
-        let Some(record) = bytes.get(at..).and_then(|bytes| belonging(bytes, run, index)) else {
+        let Some(record) = bytes
+            .get(at..)
+            .and_then(|bytes| belonging(bytes, run, index))
+        else {
             break;
         };
         if !run.class.is_entries() && record.fields().time != sequence {
             // Intact, but of a batch that stood here in an earlier life.
             break;
         }
-        let Some(good) = found(&record, start + at) else { break };
+        let Some(good) = found(&record, start + at) else {
+            break;
+        };
         into.good.push(good);
         at += record.bytes().len();
         index += 1;
@@ -149,18 +158,24 @@ fn read_run(batch: &[u8], run: &Run, sequence: u64, into: &mut FoundRecords) {
         return;
     }
     let suffix = resume(bytes, run, at, index);
-    let bad_last = suffix.first().map_or(last, |record| record.fields.index.number() - 1);
+    let bad_last = suffix
+        .first()
+        .map_or(last, |record| record.fields.index.number() - 1);
     into.bad.push(BadRecords {
         group: run.group,
         term: run.term,
         first: Index::new(index.min(last)),
         last: Index::new(bad_last.max(index.min(last))),
         class: run.class,
+        offset: run
+            .offset
+            .saturating_add(u32::try_from(at).unwrap_or(u32::MAX)),
     });
-    into.good.extend(suffix.into_iter().map(|record| FoundRecord {
-        offset: record.offset.saturating_add(run.offset),
-        ..record
-    }));
+    into.good
+        .extend(suffix.into_iter().map(|record| FoundRecord {
+            offset: record.offset.saturating_add(run.offset),
+            ..record
+        }));
 }
 
 /// The records behind the bad one at `at`, if they end the run exactly; offsets count from the run's start.
@@ -175,7 +190,10 @@ fn chain_to_end(bytes: &[u8], run: &Run, start: usize, expected: u64) -> Option<
         return None;
     }
     let last = run.first.number() + u64::from(run.count) - 1;
-    let first = RecordView::parse(bytes.get(start..)?).ok()?.index().number();
+    let first = RecordView::parse(bytes.get(start..)?)
+        .ok()?
+        .index()
+        .number();
     if first <= expected || first > last {
         return None;
     }
@@ -242,11 +260,19 @@ mod tests {
     }
 
     fn indexes(found: &FoundRecords) -> Vec<u64> {
-        found.good.iter().map(|record| record.fields.index.number()).collect()
+        found
+            .good
+            .iter()
+            .map(|record| record.fields.index.number())
+            .collect()
     }
 
     fn bad(found: &FoundRecords) -> Vec<(u64, u64)> {
-        found.bad.iter().map(|bad| (bad.first.number(), bad.last.number())).collect()
+        found
+            .bad
+            .iter()
+            .map(|bad| (bad.first.number(), bad.last.number()))
+            .collect()
     }
 
     #[test]

@@ -49,7 +49,10 @@ impl FoundBatch {
 pub(crate) fn scan(bytes: &[u8], log_id: u32, segment: SegmentName) -> Vec<FoundBatch> {
     let mut found = Vec::new();
     let mut at = limits::WRITE_UNIT_BYTES;
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= BATCH_HEADER_BYTES) {
+    while let Some(rest) = bytes
+        .get(at..)
+        .filter(|rest| rest.len() >= BATCH_HEADER_BYTES)
+    {
         let batch = batch_at(rest, at, log_id, segment);
         at += match &batch {
             Some(batch) if batch.is_whole => batch.header.length as usize,
@@ -83,11 +86,21 @@ fn batch_at(bytes: &[u8], at: usize, log_id: u32, segment: SegmentName) -> Optio
         }
         None => {
             let end = header.directory_offset as usize;
-            (Body::Undirected(read_prefix(view.bytes(), BATCH_HEADER_BYTES, end)), false)
+            (
+                Body::Undirected(read_prefix(view.bytes(), BATCH_HEADER_BYTES, end)),
+                false,
+            )
         }
     };
     let is_whole = witness_is_good && body_is_good;
-    Some(FoundBatch { header, hash: view.hash(), witness, is_whole, directory, body })
+    Some(FoundBatch {
+        header,
+        hash: view.hash(),
+        witness,
+        is_whole,
+        directory,
+        body,
+    })
 }
 
 /// The records of a covered batch that is damaged itself, along the directory that a witness kept.

@@ -3,8 +3,8 @@
 //! One node alone decides only what is certain without its peers. A group that lost anything that it may have promised
 //! does not serve until the others have helped; the rest of the log is not held up by it.
 
-use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged};
 use super::super::payload::{Created, Head};
+use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged, Place};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, Term};
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ pub struct RecoveredGroup {
     /// Which group.
     pub group: GroupId,
     /// Its birth, if that record is still there; else its head names the replica.
-    pub created: Option<Created>,
+    pub created: Option<(Created, Place)>,
     /// The latest head, if there is one.
     pub head: Option<Head>,
     /// Term and vote; the least that it may have promised if it is damaged.
@@ -103,17 +103,25 @@ pub struct RecoveredGroup {
 /// Judges one group. `unnamed` is the last batch that was lost without a trace, 0 if none was.
 pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGroup {
     let last = merged.last();
-    let checkpoint = merged.checkpoint.as_ref().map_or(Position::ZERO, |it| it.pointer.at);
+    let checkpoint = merged
+        .checkpoint
+        .as_ref()
+        .map_or(Position::ZERO, |it| it.pointer.at);
     let status = match find_damage(&merged, checkpoint.index, last.index, unnamed) {
         Some((range, reason)) => GroupStatus::Damaged { range, reason },
         None => GroupStatus::Serves,
     };
     let floor = floor(&merged.entries, checkpoint, last.index);
-    let runs = merged.entries.range(floor.index.next()..=last.index.max(floor.index.next()));
+    let runs = merged
+        .entries
+        .range(floor.index.next()..=last.index.max(floor.index.next()));
     let mut term_runs: Vec<TermRun> = Vec::new();
     for (index, entry) in runs {
         if term_runs.last().is_none_or(|run| run.term != entry.term) {
-            term_runs.push(TermRun { first: *index, term: entry.term });
+            term_runs.push(TermRun {
+                first: *index,
+                term: entry.term,
+            });
         }
     }
     RecoveredGroup {
@@ -149,21 +157,34 @@ fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Inde
         checkpoint
     } else {
         // The term of the entry before is not known any more, so the lowest one itself becomes the floor.
-        let term = entries.get(&lowest).map_or(checkpoint.term, |entry| entry.term);
-        Position { term, index: lowest }
+        let term = entries
+            .get(&lowest)
+            .map_or(checkpoint.term, |entry| entry.term);
+        Position {
+            term,
+            index: lowest,
+        }
     }
 }
 
 type Finding = (RangeInclusive<Index>, Damage);
 
 fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) -> Option<Finding> {
-    if merged.created.is_none() && merged.head.is_none() && merged.checkpoint.is_none() {
+    let is_known = match (&merged.created, &merged.checkpoint) {
+        (Some(_), _) => true,
+        (None, Some(_)) => merged.head.is_some(),
+        (None, None) => false,
+    };
+    if !is_known {
         return Some((Index::ZERO..=last, Damage::Birth));
     }
     if unnamed > 0 && merged.head_sequence <= unnamed {
         return Some((checkpoint.next()..=last.next(), Damage::Head));
     }
-    let by_loss = merged.losses.iter().filter_map(|(_, loss)| judge_loss(*loss, checkpoint, last));
+    let by_loss = merged
+        .losses
+        .iter()
+        .filter_map(|(_, loss)| judge_loss(*loss, checkpoint, last));
     let mut by_loss: Vec<Finding> = by_loss.collect();
     by_loss.sort_by_key(|(range, damage)| (*damage, *range.start(), *range.end()));
     by_loss
@@ -178,9 +199,7 @@ fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
         Loss::HardState => Some((last..=last, Damage::HardState)),
         Loss::TwoVotes(_) => Some((last..=last, Damage::TwoVotes)),
         Loss::Truncation(from) => Some((from..=last.max(from), Damage::Truncation)),
-        Loss::Other(index) => {
-            (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint))
-        }
+        Loss::Other(index) => (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint)),
         Loss::Head(position) => {
             (position.index > checkpoint).then(|| (position.index..=position.index, Damage::Gap))
         }
@@ -188,7 +207,9 @@ fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
 }
 
 fn missing_chunks(merged: &Merged) -> Option<Finding> {
-    let FoundCheckpoint { pointer, chunks } = merged.checkpoint.as_ref()?;
+    let FoundCheckpoint {
+        pointer, chunks, ..
+    } = merged.checkpoint.as_ref()?;
     let is_whole = (0..pointer.chunks).all(|number| chunks.contains_key(&number));
     let at = pointer.at.index;
     (!is_whole).then(|| (at..=at, Damage::Checkpoint))
@@ -220,7 +241,10 @@ fn damaged_entries(
         }
         expected = index.next();
     }
-    assert!(expected == last.next() || last <= checkpoint, "{last} is not the last of the entries");
+    assert!(
+        expected == last.next() || last <= checkpoint,
+        "{last} is not the last of the entries"
+    );
     range.map(|(first, end)| (first..=end, reason))
 }
 

@@ -45,6 +45,8 @@ mod session_apply;
 mod session_chunks;
 mod session_table;
 pub mod shared;
+#[cfg(feature = "std")]
+pub mod testing;
 
 pub use answers::{Answer as HostAnswer, Answers, Code, Recipient};
 pub use checkpoint::FrozenHost;

@@ -247,7 +247,22 @@ pub mod expansion {
 /// Lists a machine's operations with their wire ids; see the header of `operations.rs`.
 #[macro_export]
 macro_rules! operations {
-    ($machine:ty { $($kind:ident $id:literal $operation:ty;)* $retention:ident }) => {
+    (@collect [$machine:ty] [$($listed:tt)*] residual) => {
+        $crate::operations!(@emit residual [$machine] [$($listed)*]);
+    };
+    (@collect [$machine:ty] [$($listed:tt)*] stateless) => {
+        $crate::operations!(@emit stateless [$machine] [$($listed)*]);
+    };
+    (@collect [$machine:ty] [$($listed:tt)*]) => {
+        ::core::compile_error!("a machine is `residual`, or says that it is `stateless`");
+    };
+    (@collect [$machine:ty] [$($listed:tt)*]
+        $kind:ident $id:literal $operation:ty; $($rest:tt)*) => {
+        $crate::operations!(
+            @collect [$machine] [$($listed)* $kind $id [$operation]] $($rest)*
+        );
+    };
+    (@emit $retention:ident [$machine:ty] [$($kind:ident $id:literal [$operation:ty])*]) => {
         $( $crate::operations!(@marker $kind $id $machine, $operation); )*
 
         impl $crate::Operations for $machine {
@@ -367,5 +382,8 @@ macro_rules! operations {
         ) -> ::core::result::Result<Self, $crate::DecodeError> {
             $crate::macros::expansion::restore_nothing(options, bytes)
         }
+    };
+    ($machine:ty { $($list:tt)* }) => {
+        $crate::operations!(@collect [$machine] [] $($list)*);
     };
 }

@@ -105,9 +105,7 @@ impl Host {
     /// The group cannot live here; see [`HostError`].
     pub fn restore(registry: &Registry, bytes: &[u8]) -> Result<Self, HostError> {
         let parts = Parts::decode(bytes).map_err(|DecodeError| HostError::Checkpoint)?;
-        let kind = registry
-            .lookup(parts.name)
-            .map_err(HostError::UnknownMachine)?;
+        let kind = registry.lookup(parts.name)?;
         if kind.version != parts.version {
             return Err(HostError::Version {
                 checkpoint: parts.version,
@@ -296,8 +294,8 @@ fn decode_sessions(cursor: &mut Cursor<'_>, index: Index) -> Result<SessionTable
     }
     for _ in 0..cursor.u32()? {
         let session = decode_session(cursor)?;
-        let id = Index::new(session.id.number());
-        if id > index || table.last_id().is_some_and(|last| last >= id) {
+        let is_in_order = table.last_id() < Some(session.id);
+        if session.id.number() > index.number() || !is_in_order {
             return Err(DecodeError);
         }
         table.restore_open(session);

@@ -9,16 +9,9 @@ use alloc::vec::Vec;
 
 /// Bytes that are not what they were taken for. There is nothing to conclude from where it broke off, so
 /// it says no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes do not decode")]
 pub struct DecodeError;
-
-impl core::fmt::Display for DecodeError {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str("the bytes do not decode")
-    }
-}
-
-impl core::error::Error for DecodeError {}
 
 /// Writes itself behind what a buffer holds already.
 pub trait Encode {

@@ -51,15 +51,19 @@ const _: () = assert!(
 );
 
 /// A header that no client of ours writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// Fewer bytes than a header has.
+    #[error("the command is shorter than its header")]
     Short,
     /// A flag or level that means nothing.
+    #[error("the command has flags of another version")]
     Flags,
     /// A session without a number, a number without a session, or an acknowledgement below 1.
+    #[error("session, number and acknowledgement of the command contradict each other")]
     Numbers,
     /// Parts on a command that does not keep its entry.
+    #[error("a plain command has parts")]
     Parts,
 }
 

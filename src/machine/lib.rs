@@ -42,7 +42,7 @@ mod reading;
 mod registry;
 mod session;
 mod session_apply;
-mod session_chunks;
+mod session_map;
 mod session_table;
 pub mod shared;
 #[cfg(feature = "std")]
@@ -69,6 +69,7 @@ pub use payload::{
 };
 pub use reading::{CheckedCommand, Outcome, QueryError, Refusal, SessionView};
 pub use registry::{Registry, UnknownMachine};
+pub use session_map::SessionMap;
 pub use session_table::End;
 
 pub use margay_types::{ClientId, Index, LogTime, OperationId, SequenceNumber, SessionId, Term};

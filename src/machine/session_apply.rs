@@ -7,7 +7,7 @@ use crate::answers::{Answer, Answers, Code, Recipient};
 use crate::context::SessionChange;
 use crate::host::{Entry, Host, StopReason, Stopped};
 use crate::payload::{Open, Refresh, SessionNumber};
-use crate::session_chunks::Slot;
+use crate::session_map::Slot;
 use crate::session_table::{End, Opened};
 use margay_types::SessionId;
 

@@ -54,7 +54,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -68,7 +68,7 @@ impl Random {
     /// When `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "there is no number below 0");
-        self.next() % bound
+        self.number() % bound
     }
 
     /// One of these.
@@ -405,7 +405,7 @@ pub fn check_decoding<M: Operations>(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
         let mut random = Random::new(seed);
         let length = random.below(64);
-        let bytes: Vec<u8> = (0..length).map(|_| random.next().as_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..length).map(|_| random.number().as_bytes()[0]).collect();
         let operation = u16::try_from(random.below(16)).expect("it is below 16");
         let operation = OperationId::new(operation);
         let outcome = guard::catch(&mut || _ = M::check_operation(operation, &bytes));

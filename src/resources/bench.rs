@@ -15,7 +15,7 @@
 use alloc::vec::Vec;
 use margay_machine::{
     Answer, Apply, Commit, Context, Decode, DecodeError, Encode, Machine, Never, Residual,
-    SessionChange, SessionId, View, fixed_layout, operations, shared,
+    SessionChange, SessionId, SessionMap, View, fixed_layout, operations,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zerocopy::little_endian::U64;
@@ -113,7 +113,7 @@ layout! {
 #[derive(Debug, Default)]
 pub struct Bench {
     total: u64,
-    sessions: shared::Map<SessionId, Tally>,
+    sessions: SessionMap<Tally>,
 }
 
 operations! { Bench {
@@ -133,10 +133,13 @@ impl Machine for Bench {
 
     fn on_session(&mut self, session: SessionId, change: SessionChange, _: &mut Context<Self>) {
         match change {
-            SessionChange::Opened => self.sessions.insert(session, Tally::default()),
+            SessionChange::Opened => self.sessions.push(session, Tally::default()),
             SessionChange::Closed | SessionChange::Expired => {
-                let known = self.sessions.remove(&session);
-                assert!(known, "session {session} ends without having begun");
+                let known = self.sessions.remove(session);
+                assert!(
+                    known.is_some(),
+                    "session {session} ends without having begun"
+                );
             }
         }
     }
@@ -150,7 +153,7 @@ impl Apply<Append<'_>> for Bench {
         self.total += 1;
         let tally = commit
             .session
-            .and_then(|session| self.sessions.get_mut(&session));
+            .and_then(|session| self.sessions.get_mut(session));
         let Some(tally) = tally else {
             return Appended {
                 total: self.total.into(),
@@ -171,7 +174,7 @@ impl Answer<Mine> for Bench {
     type Output<'a> = Tally;
 
     fn answer(&self, _: Mine, view: &View) -> Tally {
-        let tally = view.session.and_then(|session| self.sessions.get(&session));
+        let tally = view.session.and_then(|session| self.sessions.get(session));
         tally.copied().unwrap_or_default()
     }
 }
@@ -190,7 +193,7 @@ impl Answer<Total> for Bench {
 #[derive(Debug)]
 pub struct FrozenBench {
     total: u64,
-    sessions: shared::Map<SessionId, Tally>,
+    sessions: SessionMap<Tally>,
 }
 
 impl Encode for FrozenBench {
@@ -207,18 +210,23 @@ impl Decode<'_> for FrozenBench {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (total, rest) = U64::ref_from_prefix(bytes).map_err(|_| DecodeError)?;
         let rows = <[[U64; 3]]>::ref_from_bytes(rest).map_err(|_| DecodeError)?;
-        let sessions = rows.iter().map(|[session, count, hash]| {
-            (
-                SessionId::new(session.get()),
+        let mut sessions = SessionMap::new();
+        for [session, count, hash] in rows {
+            let session = SessionId::new(session.get());
+            if sessions.last() >= Some(session) {
+                return Err(DecodeError);
+            }
+            sessions.push(
+                session,
                 Tally {
                     count: *count,
                     hash: *hash,
                 },
-            )
-        });
+            );
+        }
         Ok(Self {
             total: total.get(),
-            sessions: sessions.collect(),
+            sessions,
         })
     }
 }
@@ -249,7 +257,7 @@ mod tests {
     impl Workload for Bench {
         fn draw(random: &mut Random) -> Drawn<Self> {
             Drawn::command(&Append {
-                payload: &random.next().to_le_bytes(),
+                payload: &random.number().to_le_bytes(),
             })
         }
     }

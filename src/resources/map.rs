@@ -243,12 +243,13 @@ mod tests {
     impl Workload for Map {
         fn draw(random: &mut Random) -> Drawn<Self> {
             let key = *random.pick(&KEYS);
-            let value = random.next().to_le_bytes();
+            let value = random.number().to_le_bytes();
             match random.below(3) {
                 0 => Drawn::command(&Put { key, value: &value }),
                 1 => Drawn::command(&Delete { key }),
                 _ => {
-                    let expected = [None, Some(random.below(100))][random.below(2) as usize];
+                    let version = random.below(100);
+                    let expected = *random.pick(&[None, Some(version)]);
                     Drawn::command(&CompareAndSet {
                         key,
                         expected,

@@ -143,8 +143,8 @@ impl Host {
         Ok(Code::Output)
     }
 
-    /// Whether window and caches have room for the session's next command. A leader asks the same before
-    /// it appends; this is what makes the bounds hold whatever leaders do.
+    /// Whether window and caches have room for the session's next command. A leader asks the same
+    /// before it appends; this is what makes the bounds hold whatever leaders do.
     fn admit(&self, slot: Slot, command: &CommandView<'_>) -> Result<(), Code> {
         let session = self.sessions.at(slot);
         if !self

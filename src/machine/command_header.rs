@@ -1,9 +1,11 @@
 //! The first 24 bytes of every command's payload, written by the client and stored as they are.
 //!
 //! ```text
-//!  0        8         16                   18     20         22     24
-//!  | session | sequence | acknowledged_below | parts | operation | flags | [events received] operation's bytes
+//!  0         8          16                   18      20          22      24
+//!  | session | sequence | acknowledged_below | parts | operation | flags | [events received] ...
 //!  |   u64   |   u64    |  distance u16      |  u16  |    u16    |  u16  |       u64
+//!
+//!  ... the operation's own bytes
 //! ```
 //!
 //! * `acknowledged_below` = sequence - distance: outputs below it are asked for no more.
@@ -90,7 +92,8 @@ impl CommandHeader {
     /// The header of a session's command.
     ///
     /// # Panics
-    /// When `acknowledged_below` is not in `1..=sequence`, or further below it than a window can be.
+    /// When `acknowledged_below` is not in `1..=sequence`, or further below it than a window can
+    /// be.
     #[must_use]
     pub fn new(
         session: SessionId,
@@ -170,7 +173,8 @@ impl CommandHeader {
 }
 
 impl<'a> CommandView<'a> {
-    /// Takes a payload apart, and checks all that can be checked without the session and the machine.
+    /// Takes a payload apart, and checks all that can be checked without the session and the
+    /// machine.
     ///
     /// # Errors
     /// See [`HeaderError`]; such a command is refused before it is appended.

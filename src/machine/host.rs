@@ -1,5 +1,5 @@
-//! One group's machine with everything deterministic around it: the session table, log time, the effect
-//! chain. It takes committed entries one by one and says what came of them.
+//! One group's machine with everything deterministic around it: the session table, log time, the
+//! effect chain. It takes committed entries one by one and says what came of them.
 //!
 //! ```text
 //!   payload ── check_command ──> (appended, committed) ── apply ──> Answers
@@ -9,8 +9,8 @@
 //!
 //! Invariants:
 //! * Entries come one by one, in index order, and log time never goes back.
-//! * Whatever `apply` changes follows from the entries alone: two hosts that took the same entries are
-//!   equal, wherever one of them was rebuilt from a checkpoint.
+//! * Whatever `apply` changes follows from the entries alone: two hosts that took the same entries
+//!   are equal, wherever one of them was rebuilt from a checkpoint.
 //! * After a panic the machine is gone. The host says what happened and applies nothing more.
 //!
 //! Its parts: `command_apply.rs` applies commands, `session_apply.rs` the entries about sessions,
@@ -197,9 +197,9 @@ impl Host {
         self.apply_entry(entry, input, answers)
     }
 
-    /// Passes over the committed entry at `index`, because a committed skip names it. A command's number
-    /// is used up; its output is the error `Skipped`. An entry that is no `Input` at all is passed over as
-    /// `Input::Tick`.
+    /// Passes over the committed entry at `index`, because a committed skip names it. A command's
+    /// number is used up; its output is the error `Skipped`. An entry that is no `Input` at all is
+    /// passed over as `Input::Tick`.
     ///
     /// # Errors
     /// The host has stopped before.

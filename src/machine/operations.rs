@@ -1,8 +1,8 @@
 //! The list of a machine's operations: from stable wire ids to typed calls.
 //!
-//! `operations!` writes the three places where ids and types meet, so that they cannot disagree: the
-//! dispatch of the host, the check before a command is appended, and the markers by which a client's
-//! call is typed.
+//! `operations!` writes the three places where ids and types meet, so that they cannot disagree:
+//! the dispatch of the host, the check before a command is appended, and the markers by which a
+//! client's call is typed.
 //!
 //! ```text
 //! operations! { Counter {
@@ -23,8 +23,8 @@ use margay_types::{Index, LogTime, OperationId, SessionId};
 /// Ids from here up are the host's own.
 pub const OPERATION_ID_RESERVED: u16 = 0xFF00;
 
-/// Gives a command up under its sequence number: where it is applied first, the command of that number
-/// never is.
+/// Gives a command up under its sequence number: where it is applied first, the command of that
+/// number never is.
 pub const SKIP: OperationId = OperationId::new(0xFFFF);
 
 /// A command of machine `M`, as a client calls it.
@@ -214,10 +214,7 @@ pub mod expansion {
         Ok(())
     }
 
-    pub fn freeze_residual<M: Residual>(machine: &M) -> Box<dyn Frozen>
-    where
-        M::Frozen: 'static,
-    {
+    pub fn freeze_residual<M: Residual>(machine: &M) -> Box<dyn Frozen> {
         Box::new(machine.freeze())
     }
 

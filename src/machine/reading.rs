@@ -1,5 +1,5 @@
-//! Those who look at a host without changing it: queries, the check before a command is appended, what a
-//! leader needs to know of sessions, and what came of a command.
+//! Those who look at a host without changing it: queries, the check before a command is appended,
+//! what a leader needs to know of sessions, and what came of a command.
 
 use crate::answers::Code;
 use crate::command_header::{CommandView, HeaderError, Level};
@@ -301,8 +301,8 @@ impl Host {
         self.chain.history().iter().copied()
     }
 
-    /// A digest of everything here, for tests: equal hosts have equal digests. A host that has stopped
-    /// has the digest of its sessions alone.
+    /// A digest of everything here, for tests: equal hosts have equal digests. A host that has
+    /// stopped has the digest of its sessions alone.
     #[must_use]
     pub fn digest(&self) -> [u8; 16] {
         let mut digest = Digest::new();

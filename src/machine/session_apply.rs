@@ -69,8 +69,8 @@ impl Host {
         Ok(Code::Output)
     }
 
-    /// Ends those of the listed sessions that still were not heard from: input that was committed since
-    /// the entry was proposed saves them.
+    /// Ends those of the listed sessions that still were not heard from: input that was committed
+    /// since the entry was proposed saves them.
     pub(crate) fn apply_expire(
         &mut self,
         entry: Entry,

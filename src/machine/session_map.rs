@@ -1,7 +1,7 @@
 //! Something per session, in chunks that are shared with copies until they change.
 //!
-//! Ids are log indexes, so new sessions always come last. Chunks are therefore filled in order and only
-//! ever thin out; one that is empty goes, and neighbours that fit together are joined.
+//! Ids are log indexes, so new sessions always come last. Chunks are therefore filled in order and
+//! only ever thin out; one that is empty goes, and neighbours that fit together are joined.
 //!
 //! ```text
 //!   firsts   [ 3 | 97 | 160 ]          one array to search
@@ -10,9 +10,9 @@
 //!            ids 3 5 9 .. | values [ .. ]
 //! ```
 //!
-//! A write to a chunk that a copy shares copies that chunk, once. A copy of 200,000 sessions is some six
-//! thousand pointers: a tenth of a millisecond. In return a lookup costs two short searches and three
-//! cache misses, where a persistent tree costs one per level, 17 and more.
+//! A write to a chunk that a copy shares copies that chunk, once. A copy of 200,000 sessions is
+//! some six thousand pointers: a tenth of a millisecond. In return a lookup costs two short
+//! searches and three cache misses, where a persistent tree costs one per level, 17 and more.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,13 +1,36 @@
 //! How an author tests a machine: a host to call by hand, and a law that holds for every machine.
 //!
 //! ```
-//! # use margay_machine::{testing, Answer, Apply, Commit, Context, Machine, Never, Residual, View, operations};
-//! # #[derive(serde::Serialize, serde::Deserialize)] pub struct Add { pub by: u64 }
-//! # pub struct Sum { value: u64 }
+//! # use margay_machine::{testing, Apply, Commit, Context, Machine, Never, Residual, operations};
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # pub struct Add {
+//! #     pub by: u64,
+//! # }
+//! # pub struct Sum(u64);
 //! # operations! { Sum { command 1 Add; residual } }
-//! # impl Machine for Sum { type Options = (); type Event = Never; fn new(_: ()) -> Self { Sum { value: 0 } } }
-//! # impl Apply<Add> for Sum { type Output = u64; fn apply(&mut self, commit: Commit<Add>, _: &mut Context<Self>) -> u64 { self.value += commit.command.by; self.value } }
-//! # impl Residual for Sum { type Frozen = u64; fn freeze(&self) -> u64 { self.value } fn restore(_: (), value: u64) -> Self { Sum { value } } }
+//! # impl Machine for Sum {
+//! #     type Options = ();
+//! #     type Event = Never;
+//! #     fn new(_: ()) -> Self {
+//! #         Sum(0)
+//! #     }
+//! # }
+//! # impl Apply<Add> for Sum {
+//! #     type Output = u64;
+//! #     fn apply(&mut self, commit: Commit<Add>, _: &mut Context<Self>) -> u64 {
+//! #         self.0 += commit.command.by;
+//! #         self.0
+//! #     }
+//! # }
+//! # impl Residual for Sum {
+//! #     type Frozen = u64;
+//! #     fn freeze(&self) -> u64 {
+//! #         self.0
+//! #     }
+//! #     fn restore(_: (), sum: u64) -> Self {
+//! #         Sum(sum)
+//! #     }
+//! # }
 //! impl testing::Workload for Sum {
 //!     fn draw(random: &mut testing::Random) -> testing::Drawn<Self> {
 //!         testing::Drawn::command(&Add { by: random.below(10) })
@@ -16,9 +39,9 @@
 //! testing::check::<Sum>(testing::seeds(20));
 //! ```
 //!
-//! The law: at every index, a machine rebuilt from its checkpoint equals the running one, in its digest and
-//! in all that it does from there on; and a command that is repeated gets its first output and changes
-//! nothing. A failure names its seed, and `check([seed])` repeats it.
+//! The law: at every index, a machine rebuilt from its checkpoint equals the running one, in its
+//! digest and in all that it does from there on; and a command that is repeated gets its first
+//! output and changes nothing. A failure names its seed, and `check([seed])` repeats it.
 
 use crate::answers::{Answers, Code, Recipient};
 use crate::codec::Decode;
@@ -219,7 +242,8 @@ impl<M: Operations> Host<M> {
         &self.host
     }
 
-    /// Takes a checkpoint, rebuilds from it, demands that nothing differs, and goes on with the rebuilt one.
+    /// Takes a checkpoint, rebuilds from it, demands that nothing differs, and goes on with the
+    /// rebuilt one.
     ///
     /// # Panics
     /// When running and rebuilt machine differ.

@@ -1,8 +1,8 @@
 //! What the load generator drives: per session a count and a hash, over all of them a total.
 //!
-//! The generator computes the same hash chain from what it has issued. So output `n` of a session has count
-//! `n` and the chain's value there; a command that was lost, doubled or swapped breaks it at once. Totals
-//! grow with the index.
+//! The generator computes the same hash chain from what it has issued. So output `n` of a session
+//! has count `n` and the chain's value there; a command that was lost, doubled or swapped breaks it
+//! at once. Totals grow with the index.
 //!
 //! ```text
 //!  Append   sequence u64 | filler          ->  count u64 | hash u64 | total u64
@@ -10,7 +10,8 @@
 //!  Total    (nothing)                      ->  total u64
 //! ```
 //!
-//! All layouts are fixed, so that the machine costs next to nothing. A session's state goes with it.
+//! All layouts are fixed, so that the machine costs next to nothing. A session's state goes with
+//! it.
 
 use alloc::vec::Vec;
 use margay_machine::{
@@ -47,7 +48,8 @@ impl<'a> Decode<'a> for Append<'a> {
     }
 }
 
-/// The hash after one more command: over the sequence number and the filler, seeded with the hash before.
+/// The hash after one more command: over the sequence number and the filler, seeded with the hash
+/// before.
 #[must_use]
 pub fn next_hash(hash: u64, payload: &[u8]) -> u64 {
     xxh3_64_with_seed(payload, hash)

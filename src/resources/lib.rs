@@ -19,3 +19,17 @@ pub fn ready_machines(registry: Registry) -> Registry {
         .machine::<bench::Bench>("bench")
         .machine::<map::Map>("map")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn the_ready_machines_are_known_by_name() {
+        let registry = ready_machines(Registry::new());
+        assert_eq!(registry.names().collect::<Vec<_>>(), ["bench", "map"]);
+        assert_eq!(registry.takes_options("bench", &[]), Ok(true));
+        assert!(registry.takes_options("lock", &[]).is_err());
+    }
+}

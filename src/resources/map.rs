@@ -1,5 +1,5 @@
-//! Byte keys with byte values. A value's version is the index of the entry that wrote it, so versions of
-//! all keys grow together, and none is ever given twice.
+//! Byte keys with byte values. A value's version is the index of the entry that wrote it, so
+//! versions of all keys grow together, and none is ever given twice.
 
 use alloc::sync::Arc;
 use core::borrow::Borrow;

@@ -6,10 +6,10 @@
 )]
 
 use margay_machine::{
-    Answers, Apply, ClientId, Code, CommandHeader, Commit, Context, Host, HostError, Index, Input,
-    KeepAlives, Limits, LogTime, Machine, Never, Open, OperationId, Outcome, Recipient, Refresh,
-    Refusal, Registry, Residual, SKIP, SequenceNumber, SessionChange, SessionId, SessionNumber,
-    StopReason, Stopped, Term, operations,
+    Answer, Answers, Apply, ClientId, Code, CommandHeader, Commit, Context, Host, HostError, Index,
+    Input, KeepAlives, Limits, LogTime, Machine, Never, Open, OperationId, Outcome, QueryError,
+    Recipient, Refresh, Refusal, Registry, Residual, SKIP, SequenceNumber, SessionChange,
+    SessionId, SessionNumber, StopReason, Stopped, Term, View, operations,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ struct Journal {
     notes: Vec<u8>,
 }
 
-operations! { Journal { command 1 Note; command 2 Panic; residual } }
+operations! { Journal { command 1 Note; command 2 Panic; query 1 Panic; residual } }
 
 impl Machine for Journal {
     type Options = ();
@@ -67,6 +67,14 @@ impl Apply<Panic> for Journal {
     type Output = ();
 
     fn apply(&mut self, _: Commit<Panic>, _: &mut Context<Self>) {
+        panic!("asked to");
+    }
+}
+
+impl Answer<Panic> for Journal {
+    type Output<'a> = ();
+
+    fn answer(&self, _: Panic, _: &View) {
         panic!("asked to");
     }
 }
@@ -498,6 +506,21 @@ fn a_panic_stops_the_host_with_index_operation_and_message() {
 }
 
 #[test]
+fn a_query_that_panics_has_no_answer_and_the_group_goes_on() {
+    let mut group = Group::new();
+    let mut out = vec![7];
+    let answered = group.host.answer(OperationId::new(1), &[], None, &mut out);
+    assert_eq!(
+        answered,
+        Err(QueryError::Panicked {
+            message: "asked to".to_owned()
+        })
+    );
+    assert_eq!(out, [7]);
+    opened(&mut group);
+}
+
+#[test]
 fn a_skipped_command_uses_up_its_number_and_is_not_executed() {
     let mut group = Group::new();
     let session = opened(&mut group);
@@ -567,8 +590,8 @@ fn log_time_never_goes_back() {
 }
 
 proptest! {
-    /// Whatever a client and its leaders send, in whatever order and however often: a number is executed
-    /// once, in its turn, and its output is the first one or said to be gone.
+    /// Whatever a client and its leaders send, in whatever order and however often: a number is
+    /// executed once, in its turn, and its output is the first one or said to be gone.
     #[test]
     fn any_schedule_of_commands_executes_each_number_once(
         steps in prop::collection::vec((1_u64..12, 0_u64..12, any::<bool>()), 1..80),

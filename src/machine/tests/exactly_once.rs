@@ -6,10 +6,10 @@
 )]
 
 use margay_machine::{
-    Answer, Answers, Apply, ClientId, Code, CommandHeader, Commit, Context, Host, HostError, Index,
-    Input, KeepAlives, Limits, LogTime, Machine, Never, Open, OperationId, Outcome, QueryError,
-    Recipient, Refresh, Refusal, Registry, Residual, SKIP, SequenceNumber, SessionChange,
-    SessionId, SessionNumber, StopReason, Stopped, Term, View, operations,
+    Answer, Answers, Apply, ClientId, Code, CommandHeader, Commit, Context, ENDED_SESSIONS_MAX,
+    Host, HostError, Index, Input, KeepAlives, Limits, LogTime, Machine, Never, Open, OperationId,
+    Outcome, QueryError, Recipient, Refresh, Refusal, Registry, Residual, SKIP, SequenceNumber,
+    SessionChange, SessionId, SessionNumber, StopReason, Stopped, Term, View, operations,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -368,6 +368,27 @@ fn a_late_opening_of_an_ended_session_opens_nothing() {
     group.rebuild();
     assert_eq!(group.open(1, 1), (Code::SessionClosed, None));
     assert_eq!(group.notes(), b"+-");
+}
+
+#[test]
+fn the_longest_ended_session_is_forgotten_first() {
+    let mut group = Group::new();
+    let mut ended = Vec::new();
+    for number in 0..=ENDED_SESSIONS_MAX as u64 {
+        let open = Open::new(ClientId::new(u128::from(number).to_le_bytes()), 1, 5_000);
+        group.apply(Input::Open(&open));
+        let session = SessionId::new(group.host.applied_index().number());
+        group.apply(Input::Close(session));
+        ended.push(session);
+    }
+    group.rebuild();
+    assert_eq!(group.note(ended[0], 1, 1).0, Code::UnknownSession);
+    assert_eq!(group.note(ended[1], 1, 1).0, Code::SessionClosed);
+    assert_eq!(
+        group.open(0, 1).0,
+        Code::Output,
+        "nothing is known of its client any more"
+    );
 }
 
 #[test]

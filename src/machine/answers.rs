@@ -1,8 +1,8 @@
 //! What an apply has to say to those who wait for it.
 //!
-//! The host fills it, the shard drains it: an answer goes to the request that is attached here in this
-//! process life, and to nobody in replay. Buffers are used again and again, so a command costs no
-//! allocation.
+//! The host fills it, the shard drains it: an answer goes to the request that is attached here in
+//! this process life, and to nobody in replay. Buffers are used again and again, so a command costs
+//! no allocation.
 
 use alloc::vec::Vec;
 use margay_types::{ClientId, Index, SequenceNumber, SessionId};
@@ -21,7 +21,8 @@ pub enum Code {
     SkippedByClient = 3,
     /// Applied once, but the client said that it needs the output no more.
     OutputGone = 4,
-    /// Not applied: the number is not the session's next. It stays free; the bytes are the next one.
+    /// Not applied: the number is not the session's next. It stays free; the bytes are the next
+    /// one.
     NotNext = 5,
     /// Not applied: the client must acknowledge outputs first. The number stays free.
     WindowFull = 6,

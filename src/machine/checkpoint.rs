@@ -9,8 +9,8 @@
 //!  | residual, length-prefixed
 //! ```
 //!
-//! Freezing copies counts and pointers; encoding is for another thread. What is written here is the same
-//! on every replica, byte for byte.
+//! Freezing copies counts and pointers; encoding is for another thread. What is written here is the
+//! same on every replica, byte for byte.
 
 use crate::answers::Code;
 use crate::codec::DecodeError;
@@ -105,9 +105,7 @@ impl Host {
     /// The group cannot live here; see [`HostError`].
     pub fn restore(registry: &Registry, bytes: &[u8]) -> Result<Self, HostError> {
         let parts = Parts::decode(bytes).map_err(|DecodeError| HostError::Checkpoint)?;
-        let kind = registry
-            .lookup(parts.name)
-            .map_err(HostError::UnknownMachine)?;
+        let kind = registry.lookup(parts.name)?;
         if kind.version != parts.version {
             return Err(HostError::Version {
                 checkpoint: parts.version,
@@ -250,7 +248,7 @@ impl<'a> Parts<'a> {
         for _ in 0..cursor.u32()? {
             skipped.insert(cursor.u64()?, ());
         }
-        let sessions = decode_sessions(&mut cursor, position.index)?;
+        let sessions = decode_sessions(&mut cursor, position)?;
         let residual = cursor.bytes()?;
         cursor.end()?;
         Ok(Self {
@@ -280,24 +278,33 @@ fn decode_history(cursor: &mut Cursor<'_>) -> Result<VecDeque<(Index, [u8; 16])>
     }
 }
 
-fn decode_sessions(cursor: &mut Cursor<'_>, index: Index) -> Result<SessionTable, DecodeError> {
-    let mut table = SessionTable::starting_at(LogTime::new(cursor.u64()?));
+fn decode_sessions(
+    cursor: &mut Cursor<'_>,
+    position: Position,
+) -> Result<SessionTable, DecodeError> {
+    let refresh_floor = LogTime::new(cursor.u64()?);
+    let mut table = SessionTable::starting_at(refresh_floor);
     let ended_count = cursor.u32()?;
-    if ended_count as usize > ENDED_SESSIONS_MAX {
+    if refresh_floor > position.time || ended_count as usize > ENDED_SESSIONS_MAX {
         return Err(DecodeError);
     }
     for _ in 0..ended_count {
-        table.restore_ended(Ended {
+        let ended = Ended {
             session: SessionId::new(cursor.u64()?),
             client: ClientId::new(cursor.array()?),
             attempt: cursor.u64()?,
             end: End::from_number(cursor.u8()?).ok_or(DecodeError)?,
-        });
+        };
+        if table.why_missing(ended.session) != Code::UnknownSession {
+            return Err(DecodeError);
+        }
+        table.restore_ended(ended);
     }
     for _ in 0..cursor.u32()? {
         let session = decode_session(cursor)?;
-        let id = Index::new(session.id.number());
-        if id > index || table.last_id().is_some_and(|last| last >= id) {
+        let is_in_order = table.last_id() < Some(session.id);
+        let has_ended = table.why_missing(session.id) != Code::UnknownSession;
+        if session.id.number() > position.index.number() || !is_in_order || has_ended {
             return Err(DecodeError);
         }
         table.restore_open(session);

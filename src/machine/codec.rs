@@ -1,24 +1,17 @@
 //! How operations, outputs, options and residuals become bytes.
 //!
-//! One trait per direction. With the feature `postcard` (on by default) every serde type has both; a
-//! type that is no serde type writes its own, which is how fixed layouts come in (`fixed_layout!`).
-//! What a type once wrote must be readable for ever: an operation evolves by a new operation id, never
-//! by changing its struct.
+//! One trait per direction. With the feature `postcard` (on by default) every serde type has both;
+//! a type that is no serde type writes its own, which is how fixed layouts come in
+//! (`fixed_layout!`). What a type once wrote must be readable for ever: an operation evolves by a
+//! new operation id, never by changing its struct.
 
 use alloc::vec::Vec;
 
-/// Bytes that are not what they were taken for. There is nothing to conclude from where it broke off, so
-/// it says no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bytes that are not what they were taken for. There is nothing to conclude from where it broke
+/// off, so it says no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes do not decode")]
 pub struct DecodeError;
-
-impl core::fmt::Display for DecodeError {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str("the bytes do not decode")
-    }
-}
-
-impl core::error::Error for DecodeError {}
 
 /// Writes itself behind what a buffer holds already.
 pub trait Encode {
@@ -82,8 +75,8 @@ mod through_serde {
     }
 }
 
-/// Writes `Encode` and `Decode` for types whose bytes in memory are their format: those that derive the
-/// traits `FromBytes`, `IntoBytes`, `Immutable` and `KnownLayout` of zerocopy, with fields of
+/// Writes `Encode` and `Decode` for types whose bytes in memory are their format: those that derive
+/// the traits `FromBytes`, `IntoBytes`, `Immutable` and `KnownLayout` of zerocopy, with fields of
 /// `zerocopy::little_endian`.
 #[macro_export]
 macro_rules! fixed_layout {

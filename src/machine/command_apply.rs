@@ -12,24 +12,26 @@ use crate::host::{Entry, Host, Mode, StopReason, Stopped};
 use crate::limits::OUTPUT_OVERHEAD_BYTES;
 use crate::operations::{Call, SKIP, Unfit};
 use crate::session::{CachedOutput, Standing};
-use crate::session_chunks::Slot;
+use crate::session_map::Slot;
 use alloc::string::String;
-use margay_types::SessionId;
 
 impl Host {
     pub(crate) fn apply_command(
         &mut self,
         entry: Entry,
         command: &CommandView<'_>,
-        mode: Mode,
         answers: &mut Answers,
     ) -> Result<Code, Stopped> {
         let Some(session) = command.session else {
-            return self.apply_without_session(entry, command, mode, answers);
+            return self.apply_without_session(entry, command, answers);
+        };
+        let recipient = Recipient::Command {
+            session,
+            sequence: command.sequence,
         };
         let Some(slot) = self.sessions.find(session) else {
             let code = self.sessions.why_missing(session);
-            self.refuse(entry, session, command, code, answers);
+            self.refuse(entry, recipient, code, answers);
             return Ok(code);
         };
         self.sessions.on_heard(
@@ -45,15 +47,15 @@ impl Host {
                 self.chain
                     .output_mut()
                     .extend_from_slice(&next.number().to_le_bytes());
-                self.refuse(entry, session, command, Code::NotNext, answers);
+                self.refuse(entry, recipient, Code::NotNext, answers);
                 Ok(Code::NotNext)
             }
             Standing::Next => {
                 if let Err(code) = self.admit(slot, command) {
-                    self.refuse(entry, session, command, code, answers);
+                    self.refuse(entry, recipient, code, answers);
                     return Ok(code);
                 }
-                self.apply_next(entry, slot, command, mode, answers)
+                self.apply_next(entry, slot, command, answers)
             }
         }
     }
@@ -64,14 +66,13 @@ impl Host {
         entry: Entry,
         slot: Slot,
         command: &CommandView<'_>,
-        mode: Mode,
         answers: &mut Answers,
     ) -> Result<Code, Stopped> {
         let (session, event_counter) = {
             let session = self.sessions.at(slot);
             (session.id, session.event_counter)
         };
-        let code = self.execute(entry, command, mode)?;
+        let code = self.execute(entry, command)?;
         let output = self.chain.output();
         let cached = CachedOutput::new(entry.index, event_counter, code, output);
         answers.push(Answer {
@@ -92,10 +93,9 @@ impl Host {
         &mut self,
         entry: Entry,
         command: &CommandView<'_>,
-        mode: Mode,
         answers: &mut Answers,
     ) -> Result<Code, Stopped> {
-        let code = self.execute(entry, command, mode)?;
+        let code = self.execute(entry, command)?;
         answers.push(Answer {
             recipient: Recipient::WithoutSession,
             index: entry.index,
@@ -107,13 +107,8 @@ impl Host {
     }
 
     /// Lets the machine run the command, its output going into the chain's link.
-    fn execute(
-        &mut self,
-        entry: Entry,
-        command: &CommandView<'_>,
-        mode: Mode,
-    ) -> Result<Code, Stopped> {
-        if mode == Mode::Skip {
+    fn execute(&mut self, entry: Entry, command: &CommandView<'_>) -> Result<Code, Stopped> {
+        if entry.mode == Mode::Skip {
             return Ok(Code::Skipped);
         }
         if command.operation == SKIP {
@@ -148,8 +143,8 @@ impl Host {
         Ok(Code::Output)
     }
 
-    /// Whether window and caches have room for the session's next command. A leader asks the same before
-    /// it appends; this is what makes the bounds hold whatever leaders do.
+    /// Whether window and caches have room for the session's next command. A leader asks the same
+    /// before it appends; this is what makes the bounds hold whatever leaders do.
     fn admit(&self, slot: Slot, command: &CommandView<'_>) -> Result<(), Code> {
         let session = self.sessions.at(slot);
         if !self
@@ -210,19 +205,10 @@ impl Host {
         }
     }
 
-    fn refuse(
-        &self,
-        entry: Entry,
-        session: SessionId,
-        command: &CommandView<'_>,
-        code: Code,
-        answers: &mut Answers,
-    ) {
+    /// Not applied, and the number stays free: what the chain's link holds is answered.
+    fn refuse(&self, entry: Entry, recipient: Recipient, code: Code, answers: &mut Answers) {
         answers.push(Answer {
-            recipient: Recipient::Command {
-                session,
-                sequence: command.sequence,
-            },
+            recipient,
             index: entry.index,
             event_counter: 0,
             code,

@@ -1,9 +1,11 @@
 //! The first 24 bytes of every command's payload, written by the client and stored as they are.
 //!
 //! ```text
-//!  0        8         16                   18     20         22     24
-//!  | session | sequence | acknowledged_below | parts | operation | flags | [events received] operation's bytes
+//!  0         8          16                   18      20          22      24
+//!  | session | sequence | acknowledged_below | parts | operation | flags | [events received] ...
 //!  |   u64   |   u64    |  distance u16      |  u16  |    u16    |  u16  |       u64
+//!
+//!  ... the operation's own bytes
 //! ```
 //!
 //! * `acknowledged_below` = sequence - distance: outputs below it are asked for no more.
@@ -51,15 +53,19 @@ const _: () = assert!(
 );
 
 /// A header that no client of ours writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// Fewer bytes than a header has.
+    #[error("the command is shorter than its header")]
     Short,
     /// A flag or level that means nothing.
+    #[error("the command has flags of another version")]
     Flags,
     /// A session without a number, a number without a session, or an acknowledgement below 1.
+    #[error("session, number and acknowledgement of the command contradict each other")]
     Numbers,
     /// Parts on a command that does not keep its entry.
+    #[error("a plain command has parts")]
     Parts,
 }
 
@@ -86,7 +92,8 @@ impl CommandHeader {
     /// The header of a session's command.
     ///
     /// # Panics
-    /// When `acknowledged_below` is not in `1..=sequence`, or further below it than a window can be.
+    /// When `acknowledged_below` is not in `1..=sequence`, or further below it than a window can
+    /// be.
     #[must_use]
     pub fn new(
         session: SessionId,
@@ -166,7 +173,8 @@ impl CommandHeader {
 }
 
 impl<'a> CommandView<'a> {
-    /// Takes a payload apart, and checks all that can be checked without the session and the machine.
+    /// Takes a payload apart, and checks all that can be checked without the session and the
+    /// machine.
     ///
     /// # Errors
     /// See [`HeaderError`]; such a command is refused before it is appended.

@@ -4,8 +4,9 @@
 //!  H(i) = xxh3-128( H(i-1) 16 | i u64 | output | events | releases | timer changes )
 //! ```
 //!
-//! Each of the four is length-prefixed with u32. The output is a code u16 and the bytes of the answer; the
-//! three lists are there from the first commit, and empty until machines publish, release and schedule.
+//! Each of the four is length-prefixed with u32. The output is a code u16 and the bytes of the
+//! answer; the three lists are there from the first commit, and empty until machines publish,
+//! release and schedule.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,11 +1,11 @@
 //! Which sessions to look at next, so that a leader finds the dead among 200,000 without a walk.
 //!
-//! The queue has one reminder per session, at a time not later than its true deadline. A command moves a
-//! deadline but not the reminder: when that comes due, it moves to where the deadline is by then. So a
-//! session costs one step of a heap per timeout, and a command nothing.
+//! The queue has one reminder per session, at a time not later than its true deadline. A command
+//! moves a deadline but not the reminder: when that comes due, it moves to where the deadline is by
+//! then. So a session costs one step of a heap per timeout, and a command nothing.
 //!
-//! This is derived from the session table and not replicated: followers only fill it. Reminders of ended
-//! sessions go when they come due, or when they are more than the living.
+//! This is derived from the session table and not replicated: followers only fill it. Reminders of
+//! ended sessions go when they come due, or when they are more than the living.
 
 use crate::host::Host;
 use crate::keep_alives::KeepAlives;
@@ -16,8 +16,8 @@ use margay_types::{LogTime, SessionId};
 
 /// So many reminders are never too many.
 const REMINDERS_UNCHECKED: usize = 1_024;
-/// A session that was reported and still lives is reported again after this part of its timeout: the
-/// entry that was to end it may be lost with its leader.
+/// A session that was reported and still lives is reported again after this part of its timeout:
+/// the entry that was to end it may be lost with its leader.
 const REPORT_AGAIN_PARTS: u64 = 4;
 
 /// Reminders of sessions, the earliest first.
@@ -43,8 +43,9 @@ impl ExpiryQueue {
 }
 
 impl Host {
-    /// The sessions that a leader should propose to expire now: at most `count_max`, put into `due`. A
-    /// session that `heard` knows is not among them, since what was received counts before expiry does.
+    /// The sessions that a leader should propose to expire now: at most `count_max`, put into
+    /// `due`. A session that `heard` knows is not among them, since what was received counts before
+    /// expiry does.
     ///
     /// One that is reported and not expired by the entry is reported again a quarter of its timeout
     /// later.

@@ -1,8 +1,8 @@
 //! Where a machine's panic is caught.
 //!
-//! Unwinding needs `std`, and this crate has none. So the host calls a machine through a function that its
-//! owner supplies: `catch` with the feature `std`, which `Registry::new` then uses by itself, and
-//! `call` without, which catches nothing.
+//! Unwinding needs `std`, and this crate has none. So the host calls a machine through a function
+//! that its owner supplies: `catch` with the feature `std`, which `Registry::new` then uses by
+//! itself, and `call` without, which catches nothing.
 
 use alloc::string::String;
 
@@ -29,7 +29,8 @@ mod unwinding {
     use alloc::string::String;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Catches a panic. What it leaves half done is the caller's to throw away, which the host does.
+    /// Catches a panic. What it leaves half done is the caller's to throw away, which the host
+    /// does.
     ///
     /// # Errors
     /// The message of the panic.

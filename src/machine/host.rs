@@ -1,5 +1,5 @@
-//! One group's machine with everything deterministic around it: the session table, log time, the effect
-//! chain. It takes committed entries one by one and says what came of them.
+//! One group's machine with everything deterministic around it: the session table, log time, the
+//! effect chain. It takes committed entries one by one and says what came of them.
 //!
 //! ```text
 //!   payload ── check_command ──> (appended, committed) ── apply ──> Answers
@@ -9,8 +9,8 @@
 //!
 //! Invariants:
 //! * Entries come one by one, in index order, and log time never goes back.
-//! * Whatever `apply` changes follows from the entries alone: two hosts that took the same entries are
-//!   equal, wherever one of them was rebuilt from a checkpoint.
+//! * Whatever `apply` changes follows from the entries alone: two hosts that took the same entries
+//!   are equal, wherever one of them was rebuilt from a checkpoint.
 //! * After a panic the machine is gone. The host says what happened and applies nothing more.
 //!
 //! Its parts: `command_apply.rs` applies commands, `session_apply.rs` the entries about sessions,
@@ -32,15 +32,19 @@ use alloc::sync::Arc;
 use margay_types::{Index, LogTime, OperationId, SessionId, Term};
 
 /// A host that cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// This binary has no machine of that name.
-    UnknownMachine(UnknownMachine),
+    #[error(transparent)]
+    UnknownMachine(#[from] UnknownMachine),
     /// The options are not the machine's; refuse to create the group.
+    #[error("the options are not those of the machine")]
     Options,
     /// The limits contradict themselves; refuse to create the group.
+    #[error("the limits contradict themselves")]
     Limits,
     /// The checkpoint is of another version of the machine; run a binary that has it.
+    #[error("the checkpoint needs version {checkpoint} of the machine, this binary has {binary}")]
     Version {
         /// The version in the checkpoint.
         checkpoint: u32,
@@ -48,8 +52,10 @@ pub enum HostError {
         binary: u32,
     },
     /// The checkpoint is damaged, or of a newer format.
+    #[error("the checkpoint is damaged, or of a newer format")]
     Checkpoint,
     /// The machine panicked while it was made.
+    #[error("the machine panicked while it was made: {message}")]
     Panicked {
         /// Its message.
         message: String,
@@ -57,7 +63,8 @@ pub enum HostError {
 }
 
 /// Why a host has stopped. It stays so until it is rebuilt from a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("applying stopped at {index}, {reason}: {message}")]
 pub struct Stopped {
     /// The entry that could not be applied.
     pub index: Index,
@@ -70,14 +77,17 @@ pub struct Stopped {
 }
 
 /// What stops a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
     /// The machine panicked. An operator may have the entry skipped.
+    #[error("the machine panicked")]
     Panicked,
     /// The entry is a command that this machine does not have or cannot decode: the leader that
     /// appended it has another binary.
+    #[error("the machine has no such command")]
     Unfit,
     /// The entry skips one that was applied here already. Rebuild from a checkpoint below that one.
+    #[error("the entry skips one that was applied already")]
     SkipCameLate,
 }
 
@@ -105,6 +115,7 @@ pub(crate) struct Entry {
     pub(crate) index: Index,
     pub(crate) time: LogTime,
     pub(crate) term: Term,
+    pub(crate) mode: Mode,
 }
 
 impl Entry {
@@ -135,9 +146,7 @@ impl Host {
         options: &[u8],
         limits: Limits,
     ) -> Result<Self, HostError> {
-        let kind = registry
-            .lookup(machine)
-            .map_err(HostError::UnknownMachine)?;
+        let kind = registry.lookup(machine)?;
         if !limits.is_legal() {
             return Err(HostError::Limits);
         }
@@ -172,6 +181,10 @@ impl Host {
     ///
     /// # Panics
     /// When entries do not follow each other, or log time or terms go back: a mistake of ours.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "three numbers of a record header, its payload and where the answers go"
+    )]
     pub fn apply(
         &mut self,
         index: Index,
@@ -180,18 +193,23 @@ impl Host {
         input: Input<'_>,
         answers: &mut Answers,
     ) -> Result<(), Stopped> {
-        let entry = self.enter(index, log_time, term)?;
-        self.apply_entry(entry, input, Mode::Apply, answers)
+        let entry = self.enter(index, log_time, term, Mode::Apply)?;
+        self.apply_entry(entry, input, answers)
     }
 
-    /// Passes over the committed entry at `index`, because a committed skip names it. A command's number
-    /// is used up; its output is the error `Skipped`.
+    /// Passes over the committed entry at `index`, because a committed skip names it. A command's
+    /// number is used up; its output is the error `Skipped`. An entry that is no `Input` at all is
+    /// passed over as `Input::Tick`.
     ///
     /// # Errors
     /// The host has stopped before.
     ///
     /// # Panics
     /// As `apply`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "three numbers of a record header, its payload and where the answers go"
+    )]
     pub fn apply_skipped(
         &mut self,
         index: Index,
@@ -200,12 +218,12 @@ impl Host {
         input: Input<'_>,
         answers: &mut Answers,
     ) -> Result<(), Stopped> {
-        let entry = self.enter(index, log_time, term)?;
+        let entry = self.enter(index, log_time, term, Mode::Skip)?;
         self.skipped.insert(index.number(), ());
-        self.apply_entry(entry, input, Mode::Skip, answers)
+        self.apply_entry(entry, input, answers)
     }
 
-    fn enter(&self, index: Index, time: LogTime, term: Term) -> Result<Entry, Stopped> {
+    fn enter(&self, index: Index, time: LogTime, term: Term, mode: Mode) -> Result<Entry, Stopped> {
         if let Some(stopped) = &self.stopped {
             return Err((**stopped).clone());
         }
@@ -224,19 +242,23 @@ impl Host {
             "terms go back at {index}: from {} to {term}",
             self.term
         );
-        Ok(Entry { index, time, term })
+        Ok(Entry {
+            index,
+            time,
+            term,
+            mode,
+        })
     }
 
     fn apply_entry(
         &mut self,
         entry: Entry,
         input: Input<'_>,
-        mode: Mode,
         answers: &mut Answers,
     ) -> Result<(), Stopped> {
         self.chain.begin(entry.index);
         let code = match input {
-            Input::Command(command) => self.apply_command(entry, &command, mode, answers)?,
+            Input::Command(command) => self.apply_command(entry, &command, answers)?,
             Input::NoOp => {
                 self.sessions.refresh_all(entry.time);
                 Code::Output
@@ -246,7 +268,7 @@ impl Host {
             | Input::Expire(_)
             | Input::Refresh(_)
             | Input::Settings(_)
-                if mode == Mode::Skip =>
+                if entry.mode == Mode::Skip =>
             {
                 Code::Skipped
             }

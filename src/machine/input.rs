@@ -51,13 +51,16 @@ pub enum Input<'a> {
 }
 
 /// An entry that no leader of ours appends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// A kind of a newer version, or none at all. Commands that keep their entry are not taken yet.
+    #[error("entries of kind {0} are not known to this version")]
     Kind(u8),
     /// A command whose header is wrong.
-    Header(HeaderError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// A payload of another length, or with values out of range.
+    #[error("the entry's payload is not one of its kind")]
     Payload,
 }
 
@@ -70,9 +73,7 @@ impl<'a> Input<'a> {
         Ok(match kind {
             kind::NO_OP => Self::NoOp,
             kind::CONFIGURATION => Self::Configuration,
-            kind::COMMAND_PLAIN => {
-                Self::Command(CommandView::decode(payload).map_err(InputError::Header)?)
-            }
+            kind::COMMAND_PLAIN => Self::Command(CommandView::decode(payload)?),
             kind::OPEN => {
                 let open = Open::ref_from_bytes(payload).map_err(|_| InputError::Payload)?;
                 if !open.is_legal() {

@@ -1,8 +1,9 @@
 //! What a leader has heard from idle sessions and not logged yet.
 //!
-//! A keep-alive is not an entry: the leader gathers them and writes one refresh entry per quarter of the
-//! shortest timeout among those that said something. A session whose commands were committed meanwhile
-//! needs no place in it. A new leader starts with nothing, since its first entry refreshes all.
+//! A keep-alive is not an entry: the leader gathers them and writes one refresh entry per quarter
+//! of the shortest timeout among those that said something. A session whose commands were committed
+//! meanwhile needs no place in it. A new leader starts with nothing, since its first entry
+//! refreshes all.
 
 use crate::host::Host;
 use crate::payload::Refresh;
@@ -59,8 +60,8 @@ impl KeepAlives {
         self.due_at
     }
 
-    /// The next refresh entry's list, if it is due: at most `count_max` into `refreshes`, whose bytes one
-    /// after the other are the payload. What does not fit stays due.
+    /// The next refresh entry's list, if it is due: at most `count_max` into `refreshes`, whose
+    /// bytes one after the other are the payload. What does not fit stays due.
     pub fn take_due(
         &mut self,
         host: &Host,

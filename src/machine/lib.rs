@@ -9,12 +9,13 @@
 //!   └──────────────────────────┘          └────────────────────────────────────────────────┘
 //! ```
 //!
-//! This crate is `no_std`, so that a clock, a thread, a socket or hash iteration does not even compile.
-//! Only `guard` (a panic is caught) and `testing` (a seed is printed) know `std`, behind its feature.
+//! This crate is `no_std`, so that a clock, a thread, a socket or hash iteration does not even
+//! compile. Only `guard`, which catches panics, knows `std`, behind the feature of that name; and
+//! `testing` needs it to name the seed of a panic.
 //!
-//! Not done: entries that live on (`ApplyKept`, `Keep`, `Kept`), events and timers. Their places are kept:
-//! the part count of the command header, the event counters of sessions and answers, and the empty lists
-//! of the effect chain.
+//! Not done: entries that live on (`ApplyKept`, `Keep`, `Kept`), events and timers. Their places
+//! are kept: the part count of the command header, the event counters of sessions and answers, and
+//! the empty lists of the effect chain.
 
 #![no_std]
 
@@ -42,9 +43,11 @@ mod reading;
 mod registry;
 mod session;
 mod session_apply;
-mod session_chunks;
+mod session_map;
 mod session_table;
 pub mod shared;
+#[cfg(feature = "std")]
+pub mod testing;
 
 pub use answers::{Answer as HostAnswer, Answers, Code, Recipient};
 pub use checkpoint::FrozenHost;
@@ -67,6 +70,7 @@ pub use payload::{
 };
 pub use reading::{CheckedCommand, Outcome, QueryError, Refusal, SessionView};
 pub use registry::{Registry, UnknownMachine};
+pub use session_map::SessionMap;
 pub use session_table::End;
 
 pub use margay_types::{ClientId, Index, LogTime, OperationId, SequenceNumber, SessionId, Term};

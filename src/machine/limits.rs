@@ -1,5 +1,5 @@
-//! What a group allows its sessions. These change what apply does, so they are replicated: chosen when
-//! the group is created, changed by a settings entry, and part of every checkpoint.
+//! What a group allows its sessions. These change what apply does, so they are replicated: chosen
+//! when the group is created, changed by a settings entry, and part of every checkpoint.
 
 use margay_types::SequenceNumber;
 use zerocopy::little_endian::{U32, U64};

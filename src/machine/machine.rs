@@ -1,7 +1,9 @@
 //! What the author of a machine writes.
 //!
 //! ```
-//! use margay_machine::{Answer, Apply, Commit, Context, Machine, Never, Residual, View, operations};
+//! use margay_machine::{
+//!     Answer, Apply, Commit, Context, Machine, Never, Residual, View, operations,
+//! };
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -64,8 +66,8 @@ pub trait Machine: Sized + 'static {
     type Options: DecodeOwned + Default;
     /// What the machine tells sessions unasked; `Never` if nothing.
     type Event: Encode + DecodeOwned;
-    /// Raised when an operation's effect changes. A binary that lacks the version in force refuses the
-    /// group.
+    /// Raised when an operation's effect changes. A binary that lacks the version in force refuses
+    /// the group.
     const VERSION: u32 = 1;
 
     /// The machine of a group that has applied nothing yet.
@@ -81,8 +83,8 @@ pub trait Machine: Sized + 'static {
         let _ = (session, change, context);
     }
 
-    /// Adds what the state says to a digest that replicas and tests compare. The bytes of the residual
-    /// are compared anyway; this is for state that rebuilds and yet is not in there.
+    /// Adds what the state says to a digest that replicas and tests compare. The bytes of the
+    /// residual are compared anyway; this is for state that rebuilds and yet is not in there.
     fn digest(&self, digest: &mut Digest) {
         let _ = digest;
     }
@@ -90,11 +92,11 @@ pub trait Machine: Sized + 'static {
 
 /// Applies commands whose entry is not needed once it was applied, or once a residual covers it.
 pub trait Apply<C>: Machine {
-    /// What the client gets, the first time and every time it repeats the command. Errors of the domain
-    /// are outputs.
+    /// What the client gets, the first time and every time it repeats the command. Errors of the
+    /// domain are outputs.
     type Output: Encode;
-    /// The largest encoded output. A larger one is replaced by an error that says so, on every replica;
-    /// sessions are admitted by it, so declare what is true.
+    /// The largest encoded output. A larger one is replaced by an error that says so, on every
+    /// replica; sessions are admitted by it, so declare what is true.
     const OUTPUT_BYTES_MAX: usize = 4096;
 
     /// Changes the state. What is called here must be the same on every replica.
@@ -113,7 +115,7 @@ pub trait Answer<Q>: Machine {
 /// The state that a checkpoint must hold.
 pub trait Residual: Machine {
     /// The state at one index, encoded later and by another thread.
-    type Frozen: Encode + DecodeOwned + Send;
+    type Frozen: Encode + DecodeOwned + Send + 'static;
 
     /// Takes the state as it is, in constant time: see `shared::Map`.
     fn freeze(&self) -> Self::Frozen;

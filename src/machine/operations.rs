@@ -1,8 +1,8 @@
 //! The list of a machine's operations: from stable wire ids to typed calls.
 //!
-//! `operations!` writes the three places where ids and types meet, so that they cannot disagree: the
-//! dispatch of the host, the check before a command is appended, and the markers by which a client's
-//! call is typed.
+//! `operations!` writes the three places where ids and types meet, so that they cannot disagree:
+//! the dispatch of the host, the check before a command is appended, and the markers by which a
+//! client's call is typed.
 //!
 //! ```text
 //! operations! { Counter {
@@ -23,8 +23,8 @@ use margay_types::{Index, LogTime, OperationId, SessionId};
 /// Ids from here up are the host's own.
 pub const OPERATION_ID_RESERVED: u16 = 0xFF00;
 
-/// Gives a command up under its sequence number: where it is applied first, the command of that number
-/// never is.
+/// Gives a command up under its sequence number: where it is applied first, the command of that
+/// number never is.
 pub const SKIP: OperationId = OperationId::new(0xFFFF);
 
 /// A command of machine `M`, as a client calls it.
@@ -214,10 +214,7 @@ pub mod expansion {
         Ok(())
     }
 
-    pub fn freeze_residual<M: Residual>(machine: &M) -> Box<dyn Frozen>
-    where
-        M::Frozen: 'static,
-    {
+    pub fn freeze_residual<M: Residual>(machine: &M) -> Box<dyn Frozen> {
         Box::new(machine.freeze())
     }
 
@@ -247,7 +244,22 @@ pub mod expansion {
 /// Lists a machine's operations with their wire ids; see the header of `operations.rs`.
 #[macro_export]
 macro_rules! operations {
-    ($machine:ty { $($kind:ident $id:literal $operation:ty;)* $retention:ident }) => {
+    (@collect [$machine:ty] [$($listed:tt)*] residual) => {
+        $crate::operations!(@emit residual [$machine] [$($listed)*]);
+    };
+    (@collect [$machine:ty] [$($listed:tt)*] stateless) => {
+        $crate::operations!(@emit stateless [$machine] [$($listed)*]);
+    };
+    (@collect [$machine:ty] [$($listed:tt)*]) => {
+        ::core::compile_error!("a machine is `residual`, or says that it is `stateless`");
+    };
+    (@collect [$machine:ty] [$($listed:tt)*]
+        $kind:ident $id:literal $operation:ty; $($rest:tt)*) => {
+        $crate::operations!(
+            @collect [$machine] [$($listed)* $kind $id [$operation]] $($rest)*
+        );
+    };
+    (@emit $retention:ident [$machine:ty] [$($kind:ident $id:literal [$operation:ty])*]) => {
         $( $crate::operations!(@marker $kind $id $machine, $operation); )*
 
         impl $crate::Operations for $machine {
@@ -367,5 +379,8 @@ macro_rules! operations {
         ) -> ::core::result::Result<Self, $crate::DecodeError> {
             $crate::macros::expansion::restore_nothing(options, bytes)
         }
+    };
+    ($machine:ty { $($list:tt)* }) => {
+        $crate::operations!(@collect [$machine] [] $($list)*);
     };
 }

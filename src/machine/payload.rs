@@ -25,6 +25,11 @@ pub const SESSION_TIMEOUT_MS_MAX: u32 = 600_000;
 /// The timeout of a client that names none.
 pub const SESSION_TIMEOUT_MS_DEFAULT: u32 = 5_000;
 
+const _: () = assert!(size_of::<Open>() == 32, "decided layout");
+const _: () = assert!(size_of::<Refresh>() == 24, "decided layout");
+const _: () = assert!(size_of::<SessionNumber>() == 8, "decided layout");
+const _: () = assert!(size_of::<Skip>() == 8, "decided layout");
+
 /// Opens a session.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -36,8 +41,8 @@ pub struct Open {
 }
 
 impl Open {
-    /// The opening of a client's session. The same attempt opens the same session; a higher one replaces
-    /// the session before.
+    /// The opening of a client's session. The same attempt opens the same session; a higher one
+    /// replaces the session before.
     ///
     /// # Panics
     /// When the timeout is out of its range.

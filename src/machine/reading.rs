@@ -1,5 +1,5 @@
-//! Those who look at a host without changing it: queries, the check before a command is appended, what a
-//! leader needs to know of sessions, and what came of a command.
+//! Those who look at a host without changing it: queries, the check before a command is appended,
+//! what a leader needs to know of sessions, and what came of a command.
 
 use crate::answers::Code;
 use crate::command_header::{CommandView, HeaderError, Level};
@@ -31,30 +31,37 @@ pub struct CheckedCommand {
 }
 
 /// A command that must not be appended. It was not applied and never will be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Its header is wrong: a mistake of the client's library.
-    Header(HeaderError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// The machine has no such command: a client of another version, or of another machine.
+    #[error("the machine has no command {0}")]
     UnknownOperation(OperationId),
     /// The bytes are not of that operation.
+    #[error("the bytes are not of command {0}")]
     Undecodable(OperationId),
 }
 
 /// A query without an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The machine has no such query.
+    #[error("the machine has no query {0}")]
     UnknownOperation(OperationId),
     /// The bytes are not of that query.
+    #[error("the bytes are not of query {0}")]
     Undecodable(OperationId),
     /// The query panicked. It cannot have changed anything, so the group goes on.
+    #[error("the query panicked: {message}")]
     Panicked {
         /// Its message.
         message: String,
     },
     /// The host has stopped; another replica may answer.
-    Stopped(Stopped),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// What a leader needs to know of a session.
@@ -108,7 +115,7 @@ impl Host {
     /// # Errors
     /// It must be refused; see [`Refusal`].
     pub fn check_command(&self, payload: &[u8]) -> Result<CheckedCommand, Refusal> {
-        let command = CommandView::decode(payload).map_err(Refusal::Header)?;
+        let command = CommandView::decode(payload)?;
         let declared = self.check_operation(&command)?;
         let output_bytes = declared.min(self.limits.output_bytes_max as usize);
         Ok(CheckedCommand {
@@ -184,6 +191,12 @@ impl Host {
         self.sessions
             .find(id)
             .map(|slot| self.view(self.sessions.at(slot)))
+    }
+
+    /// The open session of a client, if it has one.
+    #[must_use]
+    pub fn session_of(&self, client: ClientId) -> Option<SessionId> {
+        self.sessions.of_client(client)
     }
 
     /// The open sessions, by ascending id.
@@ -288,8 +301,8 @@ impl Host {
         self.chain.history().iter().copied()
     }
 
-    /// A digest of everything here, for tests: equal hosts have equal digests. A host that has stopped
-    /// has the digest of its sessions alone.
+    /// A digest of everything here, for tests: equal hosts have equal digests. A host that has
+    /// stopped has the digest of its sessions alone.
     #[must_use]
     pub fn digest(&self) -> [u8; 16] {
         let mut digest = Digest::new();

@@ -68,12 +68,15 @@ impl<M: Operations> AnyMachine for M {
     }
 }
 
+/// A machine made from bytes.
+pub(crate) type Made = Result<Box<dyn AnyMachine>, DecodeError>;
+
 /// What is known of a type of machine without having one.
 #[derive(Clone, Copy)]
 pub(crate) struct MachineType {
     pub(crate) version: u32,
-    pub(crate) new: fn(&[u8]) -> Result<Box<dyn AnyMachine>, DecodeError>,
-    pub(crate) restore: fn(&[u8], &[u8]) -> Result<Box<dyn AnyMachine>, DecodeError>,
+    pub(crate) new: fn(&[u8]) -> Made,
+    pub(crate) restore: fn(&[u8], &[u8]) -> Made,
     pub(crate) check: fn(OperationId, &[u8]) -> Result<usize, Unfit>,
     pub(crate) output_bytes_max: fn(OperationId) -> Option<usize>,
 }
@@ -101,7 +104,8 @@ impl MachineType {
 }
 
 /// No machine of this binary has the name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this binary has no machine called {name}")]
 pub struct UnknownMachine {
     /// The name asked for.
     pub name: String,

@@ -8,8 +8,8 @@
 //!
 //! Invariants:
 //! * `acknowledged_below <= applied + 1`, and neither ever goes back.
-//! * `outputs` are those of `acknowledged_below..=applied`, without a hole: whatever took a number has an
-//!   output, were it only the code that says why there is none.
+//! * `outputs` are those of `acknowledged_below..=applied`, without a hole: whatever took a number
+//!   has an output, were it only the code that says why there is none.
 //! * `cached_bytes` is the sum over `outputs`.
 
 use crate::answers::Code;

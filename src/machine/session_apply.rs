@@ -7,7 +7,7 @@ use crate::answers::{Answer, Answers, Code, Recipient};
 use crate::context::SessionChange;
 use crate::host::{Entry, Host, StopReason, Stopped};
 use crate::payload::{Open, Refresh, SessionNumber};
-use crate::session_chunks::Slot;
+use crate::session_map::Slot;
 use crate::session_table::{End, Opened};
 use margay_types::SessionId;
 
@@ -69,8 +69,8 @@ impl Host {
         Ok(Code::Output)
     }
 
-    /// Ends those of the listed sessions that still were not heard from: input that was committed since
-    /// the entry was proposed saves them.
+    /// Ends those of the listed sessions that still were not heard from: input that was committed
+    /// since the entry was proposed saves them.
     pub(crate) fn apply_expire(
         &mut self,
         entry: Entry,

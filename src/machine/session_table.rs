@@ -20,9 +20,9 @@ use crate::digest::Digest;
 use crate::limits::{ENDED_SESSIONS_MAX, Limits};
 use crate::payload::{Open, Refresh};
 use crate::session::{CachedOutput, Session};
-use crate::session_chunks::{SessionChunks, Slot};
+use crate::session_map::{SessionMap, Slot};
 use crate::shared;
-use margay_types::{ClientId, Index, LogTime, SequenceNumber, SessionId};
+use margay_types::{ClientId, LogTime, SequenceNumber, SessionId};
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(crate) enum Opened {
 /// The sessions of one group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionTable {
-    open: SessionChunks,
+    open: SessionMap<Session>,
     clients: shared::Map<ClientId, Latest>,
     ended: shared::Map<SessionId, (u64, Ended)>,
     endings: shared::Map<u64, SessionId>,
@@ -97,12 +97,12 @@ pub(crate) struct SessionTable {
 impl SessionTable {
     /// Ids of the open sessions, ascending.
     pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> {
-        self.open.iter().map(|session| session.id)
+        self.open.iter().map(|(id, _)| id)
     }
 
     /// The open sessions, by ascending id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.open.iter()
+        self.open.iter().map(|(_, session)| session)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,6 +121,12 @@ impl SessionTable {
 
     pub(crate) fn at(&self, slot: Slot) -> &Session {
         self.open.at(slot)
+    }
+
+    /// The open session of a client.
+    pub(crate) fn of_client(&self, client: ClientId) -> Option<SessionId> {
+        let latest = self.clients.get(&client)?;
+        self.find(latest.session).map(|_| latest.session)
     }
 
     /// What to tell someone whose session is not open.
@@ -185,19 +191,14 @@ impl SessionTable {
                 session: id,
             },
         );
-        self.open.push(Session::new(
-            id,
-            open.client(),
-            open.attempt(),
-            open.timeout_ns(),
-            now,
-        ));
+        let session = Session::new(id, open.client(), open.attempt(), open.timeout_ns(), now);
+        self.open.push(id, session);
         Opened::New { replaced }
     }
 
     /// Ends an open session.
     pub(crate) fn end(&mut self, slot: Slot, end: End) {
-        let session = self.open.remove(slot);
+        let session = self.open.remove_at(slot);
         self.cached_bytes -= session.cached_bytes();
         self.remember(Ended {
             session: session.id,
@@ -245,7 +246,7 @@ impl SessionTable {
     pub(crate) fn digest(&self, digest: &mut Digest) {
         digest.number(self.refresh_floor.number());
         digest.number(self.cached_bytes);
-        for session in self.open.iter() {
+        for session in self.iter() {
             digest.number(session.id.number());
             digest.bytes(&session.client.bytes());
             digest.number(session.attempt);
@@ -333,14 +334,11 @@ impl SessionTable {
         };
         self.clients.insert(session.client, latest);
         self.cached_bytes += session.cached_bytes();
-        self.open.push(session);
+        self.open.push(session.id, session);
     }
 
-    /// The highest id in use: nothing below or at the applied index opens again.
-    pub(crate) fn last_id(&self) -> Option<Index> {
-        self.open
-            .iter()
-            .last()
-            .map(|session| Index::new(session.id.number()))
+    /// The highest id of an open session.
+    pub(crate) fn last_id(&self) -> Option<SessionId> {
+        self.open.last()
     }
 }

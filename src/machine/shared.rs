@@ -1,8 +1,8 @@
 //! An ordered map that is copied in constant time: what a residual is made of.
 //!
-//! A copy shares everything with its original; a later change copies only the path to what it changes
-//! (persistent red-black tree of `rpds`, with atomic counts, so that a frozen copy may be written by
-//! another thread). Without a copy outstanding, changes happen in place.
+//! A copy shares everything with its original; a later change copies only the path to what it
+//! changes (persistent red-black tree of `rpds`, with atomic counts, so that a frozen copy may be
+//! written by another thread). Without a copy outstanding, changes happen in place.
 
 use alloc::borrow::ToOwned;
 use core::borrow::Borrow;

@@ -35,7 +35,9 @@ pub struct Founding(Option<Genesis>);
 
 impl Decode<'_> for Founding {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Genesis::decode(bytes).map(|genesis| Self(Some(genesis))).map_err(|_| DecodeError)
+        Genesis::decode(bytes)
+            .map(|genesis| Self(Some(genesis)))
+            .map_err(|_| DecodeError)
     }
 }
 
@@ -83,7 +85,11 @@ impl Machine for System {
             shard_ports: Vec::new(),
         };
         Self {
-            nodes: options.0.iter().flat_map(|genesis| genesis.members().map(node)).collect(),
+            nodes: options
+                .0
+                .iter()
+                .flat_map(|genesis| genesis.members().map(node))
+                .collect(),
             keyspaces: shared::Map::new(),
             groups: shared::Map::new(),
         }
@@ -94,7 +100,9 @@ impl System {
     fn groups_max(&self) -> u32 {
         let used = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let node_max = u32::try_from(GROUPS_PER_NODE_MAX).unwrap_or(u32::MAX);
-        node_max.saturating_sub(used + 1).min(GROUPS_PER_KEYSPACE_MAX)
+        node_max
+            .saturating_sub(used + 1)
+            .min(GROUPS_PER_KEYSPACE_MAX)
     }
 
     fn check(&self, wanted: &KeyspaceCreate, replicas: u16) -> Result<(), KeyspaceRefusal> {
@@ -137,7 +145,11 @@ impl System {
 
     fn group_of(creation: &Creation) -> DirectoryGroup {
         let members: Vec<NodeId> = creation.members.iter().map(|member| member.node).collect();
-        DirectoryGroup { group: creation.group, incarnation: 0, members }
+        DirectoryGroup {
+            group: creation.group,
+            incarnation: 0,
+            members,
+        }
     }
 }
 
@@ -146,11 +158,7 @@ impl Apply<KeyspaceCreate> for System {
     /// A keyspace's answer lists its groups: up to five bytes each, and the names.
     const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
-    fn apply(
-        &mut self,
-        commit: Commit<KeyspaceCreate>,
-        _: &mut Context<Self>,
-    ) -> KeyspaceCreated {
+    fn apply(&mut self, commit: Commit<KeyspaceCreate>, _: &mut Context<Self>) -> KeyspaceCreated {
         let wanted = commit.command;
         if let Some(known) = self.keyspaces.get(&wanted.name) {
             let is_same = known.machine == wanted.machine
@@ -162,8 +170,11 @@ impl Apply<KeyspaceCreate> for System {
             };
         }
         let nodes = u16::try_from(self.nodes.len()).unwrap_or(u16::MAX);
-        let replicas =
-            if wanted.replicas == 0 { REPLICAS_DEFAULT.min(nodes) } else { wanted.replicas };
+        let replicas = if wanted.replicas == 0 {
+            REPLICAS_DEFAULT.min(nodes)
+        } else {
+            wanted.replicas
+        };
         if let Err(refusal) = self.check(&wanted, replicas) {
             return KeyspaceCreated::Refused(refusal);
         }
@@ -188,7 +199,8 @@ impl Apply<KeyspaceCreate> for System {
             created: commit.index,
             groups,
         };
-        self.keyspaces.insert(keyspace.name.clone(), keyspace.clone());
+        self.keyspaces
+            .insert(keyspace.name.clone(), keyspace.clone());
         KeyspaceCreated::Created(keyspace)
     }
 }
@@ -199,7 +211,9 @@ impl Answer<Creations> for System {
     fn answer(&self, query: Creations, _: &View) -> CreationList {
         let creations = self.groups.iter().map(|(_, creation)| creation);
         let above = creations.filter(|creation| creation.created > query.above);
-        CreationList { creations: above.cloned().collect() }
+        CreationList {
+            creations: above.cloned().collect(),
+        }
     }
 }
 
@@ -209,8 +223,16 @@ impl Answer<Directory> for System {
     fn answer(&self, _: Directory, _: &View) -> DirectoryAnswer {
         DirectoryAnswer {
             nodes: self.nodes.clone(),
-            keyspaces: self.keyspaces.iter().map(|(_, keyspace)| keyspace.clone()).collect(),
-            groups: self.groups.iter().map(|(_, creation)| Self::group_of(creation)).collect(),
+            keyspaces: self
+                .keyspaces
+                .iter()
+                .map(|(_, keyspace)| keyspace.clone())
+                .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|(_, creation)| Self::group_of(creation))
+                .collect(),
         }
     }
 }
@@ -219,8 +241,15 @@ impl Answer<KeyspaceListRequest> for System {
     type Output<'a> = KeyspaceList;
 
     fn answer(&self, _: KeyspaceListRequest, view: &View) -> KeyspaceList {
-        let keyspaces = self.keyspaces.iter().map(|(_, keyspace)| keyspace.clone()).collect();
-        KeyspaceList { index: view.index, keyspaces }
+        let keyspaces = self
+            .keyspaces
+            .iter()
+            .map(|(_, keyspace)| keyspace.clone())
+            .collect();
+        KeyspaceList {
+            index: view.index,
+            keyspaces,
+        }
     }
 }
 
@@ -229,8 +258,16 @@ impl Residual for System {
 
     fn freeze(&self) -> FrozenSystem {
         FrozenSystem {
-            keyspaces: self.keyspaces.iter().map(|(_, keyspace)| keyspace.clone()).collect(),
-            groups: self.groups.iter().map(|(_, creation)| creation.clone()).collect(),
+            keyspaces: self
+                .keyspaces
+                .iter()
+                .map(|(_, keyspace)| keyspace.clone())
+                .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|(_, creation)| creation.clone())
+                .collect(),
         }
     }
 

@@ -298,6 +298,11 @@ impl Host {
         Err(self.stop(entry.index, None, StopReason::SkipCameLate, String::new()))
     }
 
+    /// The entry at `index` is none that this version can read: the host stops there.
+    pub fn stop_unfit(&mut self, index: Index) -> Stopped {
+        self.stop(index, None, StopReason::Unfit, String::new())
+    }
+
     /// Ends all applying. A machine that panicked is torn down where a second panic does no harm.
     pub(crate) fn stop(
         &mut self,

@@ -3,14 +3,15 @@
 //! Applying only computes. An answer leaves because a request is attached here in this process life, and for no
 //! other reason; a follower, and a replay after a restart, answer nobody.
 
-use crate::limits::{APPLY_BYTES_PER_TURN, APPEND_BYTES_MAX, OVERLOADED_RETRY_MS};
+use crate::limits::{APPEND_BYTES_MAX, APPLY_BYTES_PER_TURN, OVERLOADED_RETRY_MS};
 use crate::shard::Seams;
 use crate::shard::attachments::Attachment;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::{Hosted, Loading};
 use crate::shard::means::Means;
 use crate::shard::waiters::{Purpose, Requester};
-use crate::storage::{Disk, Lent, RecordView, record};
+use crate::storage::record::{self, RecordView};
+use crate::storage::{Disk, Lent};
 use margay_machine::{Answers, Code, HostAnswer, Input, Recipient};
 use margay_raft::{Applies, Configuration, EntryKind, Position};
 use margay_types::{Index, SequenceNumber};
@@ -30,8 +31,14 @@ impl Hosted {
         if !self.can_apply() {
             return;
         }
-        let (first, last) = (self.host.applied_index().next(), self.replica.commit_index());
-        match means.log.entries(self.group(), first, last, APPLY_BYTES_PER_TURN) {
+        let (first, last) = (
+            self.host.applied_index().next(),
+            self.replica.commit_index(),
+        );
+        match means
+            .log
+            .entries(self.group(), first, last, APPLY_BYTES_PER_TURN)
+        {
             Lent::Memory(lent) => {
                 for piece in &lent.pieces {
                     self.apply_records(means, piece);
@@ -40,7 +47,8 @@ impl Hosted {
             Lent::OnDisk => self.load_committed(means, first, last),
             Lent::Absent => unreachable!("entry {first} is not applied, and yet released"),
         }
-        self.reads.answer_ready(&self.host, self.replica.term(), means);
+        self.reads
+            .answer_ready(&self.host, self.replica.term(), means);
     }
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
@@ -49,7 +57,11 @@ impl Hosted {
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;
-            inbox.push(ColdDone::Loaded { group, purpose: LoadFor::Apply, result });
+            inbox.push(ColdDone::Loaded {
+                group,
+                purpose: LoadFor::Apply,
+                result,
+            });
         }));
     }
 
@@ -57,7 +69,8 @@ impl Hosted {
     pub(crate) fn on_committed_loaded<S: Seams>(&mut self, means: &mut Means<S>, records: &[u8]) {
         self.loading = Loading::No;
         self.apply_records(means, records);
-        self.reads.answer_ready(&self.host, self.replica.term(), means);
+        self.reads
+            .answer_ready(&self.host, self.replica.term(), means);
     }
 
     /// Applies whole records, which begin behind what is applied, up to the commit index.
@@ -126,7 +139,11 @@ impl Hosted {
             unreachable!("every appended entry that somebody waits for is applied in order")
         });
         for answer in answers.iter() {
-            let head = ResponseHead { term, index: answer.index, events: answer.event_counter };
+            let head = ResponseHead {
+                term,
+                index: answer.index,
+                events: answer.event_counter,
+            };
             match answer.recipient {
                 Recipient::Command { session, sequence } => {
                     let attached = reign.waiters.take_attached((session, sequence));
@@ -135,19 +152,24 @@ impl Hosted {
                     }
                 }
                 Recipient::WithoutSession => {
-                    for to in requester {
+                    if let Some(to) = requester {
                         respond(means, to, head, &answer);
                     }
                 }
-                Recipient::Opening { client, session, .. } => {
+                Recipient::Opening {
+                    client, session, ..
+                } => {
                     let (Some(to), Some(session)) = (requester, session) else {
                         if let Some(to) = requester {
                             respond(means, to, head, &answer);
                         }
                         continue;
                     };
-                    let attachment =
-                        Attachment { group: self.identity.group, session, client };
+                    let attachment = Attachment {
+                        group: self.identity.group,
+                        session,
+                        client,
+                    };
                     let applied = self.host.session(session).map(|it| it.applied);
                     let next = applied.unwrap_or(SequenceNumber::new(0)).next();
                     let window = u32::from(self.host.limits().window);
@@ -163,7 +185,7 @@ impl Hosted {
                 }
                 Recipient::Ended { session } => {
                     reign.sequencing.forget(session);
-                    for to in requester.filter(|to| to.purpose == Purpose::Close) {
+                    if let Some(to) = requester.filter(|to| to.purpose == Purpose::Close) {
                         means.answer(to, head, &[]);
                     }
                 }
@@ -193,11 +215,17 @@ pub(crate) fn refusal_of(code: Code, output: &[u8]) -> Option<Refusal> {
         Code::Skipped | Code::SkippedByClient => Refusal::Skipped,
         Code::OutputGone => Refusal::OutputGone,
         Code::NotNext => {
-            let next = output.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            Refusal::NextIs { sequence: SequenceNumber::new(next) }
+            let next = output
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            Refusal::NextIs {
+                sequence: SequenceNumber::new(next),
+            }
         }
         Code::WindowFull => Refusal::WindowFull,
-        Code::CacheFull => Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS },
+        Code::CacheFull => Refusal::Overloaded {
+            retry_after_ms: OVERLOADED_RETRY_MS,
+        },
         Code::UnknownSession => Refusal::UnknownSession,
         Code::SessionClosed => Refusal::SessionClosed,
         Code::SessionExpired => Refusal::SessionExpired,

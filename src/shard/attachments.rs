@@ -46,7 +46,10 @@ impl Attachments {
         connection: ConnectionId,
         attachment: Attachment,
     ) -> Result<u32, NotAttached> {
-        let table = self.connections.get_mut(&connection).ok_or(NotAttached::Gone)?;
+        let table = self
+            .connections
+            .get_mut(&connection)
+            .ok_or(NotAttached::Gone)?;
         if table.len() >= SESSIONS_PER_CONNECTION_MAX {
             return Err(NotAttached::TooMany);
         }
@@ -57,7 +60,10 @@ impl Attachments {
 
     /// The session behind a number, if the connection has one.
     pub(crate) fn find(&self, connection: ConnectionId, number: u32) -> Option<Attachment> {
-        self.connections.get(&connection)?.get(usize::try_from(number).ok()?).copied()
+        self.connections
+            .get(&connection)?
+            .get(usize::try_from(number).ok()?)
+            .copied()
     }
 
     /// The connection is gone.

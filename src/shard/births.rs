@@ -15,7 +15,8 @@ use crate::shard::hosted::{Hosted, Identity};
 use crate::shard::shard::{Shard, ShardError};
 use crate::shard::waiters::Requester;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::{Created, Disk, Sequence};
+use crate::storage::payload::Created;
+use crate::storage::{Disk, Sequence};
 use margay_machine::{Host, Limits};
 use margay_raft::{Configuration, Member, Replica};
 use margay_types::{GroupId, Incarnation, Index, LogTime, NodeId};
@@ -46,7 +47,9 @@ pub(crate) struct Description {
 impl Description {
     /// Reads a description; `None` when the bytes are of another version, or damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes::<Self>(bytes).ok().filter(|known| known.format == FORMAT)
+        postcard::from_bytes::<Self>(bytes)
+            .ok()
+            .filter(|known| known.format == FORMAT)
     }
 
     /// The configuration that all first members start from.
@@ -77,7 +80,10 @@ impl Birth {
         let own = genesis.member(incarnation)?;
         let voters = genesis
             .members()
-            .map(|member| Member { number: member.replica, node: member.node })
+            .map(|member| Member {
+                number: member.replica,
+                node: member.node,
+            })
             .collect();
         let description = Description {
             format: FORMAT,
@@ -88,7 +94,13 @@ impl Birth {
             configuration: encoded(voters),
         };
         let machine = margay_wire::admin::system::MACHINE;
-        Some(Self::new(GroupId::SYSTEM, own.replica, incarnation, machine, description))
+        Some(Self::new(
+            GroupId::SYSTEM,
+            own.replica,
+            incarnation,
+            machine,
+            description,
+        ))
     }
 
     /// This node's replica of a created group, if it is a member.
@@ -97,7 +109,10 @@ impl Birth {
         let voters = creation
             .members
             .iter()
-            .map(|member| Member { number: member.replica, node: member.node })
+            .map(|member| Member {
+                number: member.replica,
+                node: member.node,
+            })
             .collect();
         let description = Description {
             format: FORMAT,
@@ -108,7 +123,13 @@ impl Birth {
             configuration: encoded(voters),
         };
         let number = own.replica;
-        Some(Self::new(creation.group, number, own.incarnation, &creation.machine, description))
+        Some(Self::new(
+            creation.group,
+            number,
+            own.incarnation,
+            &creation.machine,
+            description,
+        ))
     }
 
     fn new(
@@ -125,7 +146,11 @@ impl Birth {
             machine: machine.to_owned(),
             description: description.encode(),
         };
-        Self { group, created, description }
+        Self {
+            group,
+            created,
+            description,
+        }
     }
 
     /// What the replica is called by.
@@ -144,7 +169,10 @@ impl Birth {
 }
 
 fn encoded(voters: Vec<Member>) -> Vec<u8> {
-    let configuration = Configuration { voters, ..Configuration::default() };
+    let configuration = Configuration {
+        voters,
+        ..Configuration::default()
+    };
     let mut bytes = Vec::new();
     configuration.encode(&mut bytes);
     bytes
@@ -166,6 +194,14 @@ pub(crate) struct Births {
 }
 
 impl Births {
+    /// Everything that group 0 created up to here was carried out in earlier lives.
+    pub(crate) fn after(created_up_to: Index) -> Self {
+        Self {
+            taken_up_to: created_up_to,
+            ..Self::default()
+        }
+    }
+
     /// Is a record of this group under way?
     pub(crate) fn has(&self, group: GroupId) -> bool {
         let is_it = |birth: &Birth| birth.group == group;
@@ -181,7 +217,9 @@ impl Births {
 
     /// Everything up to this batch is durable.
     pub(crate) fn on_durable(&mut self, durable: Sequence) {
-        let returned = self.logging.extract_if(.., |_, (sequence, _)| *sequence <= durable);
+        let returned = self
+            .logging
+            .extract_if(.., |_, (sequence, _)| *sequence <= durable);
         self.logged.extend(returned.map(|(_, (_, birth))| birth));
     }
 
@@ -212,14 +250,18 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Carries out what group 0 created above what was taken already, if this node is a member.
-    fn carry_out_creations(&mut self) {
-        let Some(system) = self.groups.get(&GroupId::SYSTEM) else { return };
+    pub(crate) fn carry_out_creations(&mut self) {
+        let Some(system) = self.groups.get(&GroupId::SYSTEM) else {
+            return;
+        };
         let applied = system.host.applied_index();
         if applied <= self.births.taken_up_to {
             return;
         }
         let above = self.births.taken_up_to;
-        let Ok(list) = self.ask_system(&Creations { above }) else { return };
+        let Ok(list) = self.ask_system(&Creations { above }) else {
+            return;
+        };
         self.births.taken_up_to = applied;
         for creation in list.creations {
             let is_here = self.groups.contains_key(&creation.group)
@@ -235,7 +277,7 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Writes the manifest once all records of births are durable.
-    fn record_births(&mut self) {
+    pub(crate) fn record_births(&mut self) {
         if self.manifest_files.is_none() {
             return;
         }
@@ -254,16 +296,22 @@ impl<S: Seams> Shard<S> {
             manifest.cluster_name = genesis.name().to_owned();
             manifest.node = member.node;
         }
-        let Some(mut files) = self.manifest_files.take() else { return };
+        let Some(mut files) = self.manifest_files.take() else {
+            return;
+        };
         let inbox = self.means.cold.clone();
-        self.means.log.disk().spawn(Box::pin(async move {
+        self.means.log.disk().clone().spawn(Box::pin(async move {
             let result = files.replace(manifest.encode()).await;
-            inbox.push(ColdDone::Recorded { files, manifest, result });
+            inbox.push(ColdDone::Recorded {
+                files,
+                manifest,
+                result,
+            });
         }));
     }
 
     /// The manifest is durable: the newly born may act.
-    fn on_births_recorded(&mut self, manifest: NodeManifest) {
+    pub(crate) fn on_births_recorded(&mut self, manifest: NodeManifest) {
         self.means.node = manifest.node;
         self.manifest = manifest;
         for birth in self.births.take_recorded() {
@@ -280,8 +328,10 @@ impl<S: Seams> Shard<S> {
 
     fn bear(&mut self, birth: &Birth) -> Result<(), ShardError> {
         let group = birth.group;
-        let configuration =
-            birth.description.configuration().ok_or(ShardError::Birth { group })?;
+        let configuration = birth
+            .description
+            .configuration()
+            .ok_or(ShardError::Birth { group })?;
         let host = Host::new(
             &self.registry,
             &birth.created.machine,
@@ -293,8 +343,12 @@ impl<S: Seams> Shard<S> {
             configurations: vec![(Index::ZERO, configuration.clone())],
             ..margay_raft::Restored::default()
         };
-        let replica =
-            Replica::new(birth.created.replica, self.facts.raft, restored, self.seed_of(group));
+        let replica = Replica::new(
+            birth.created.replica,
+            self.facts.raft,
+            restored,
+            self.seed_of(group),
+        );
         let hosted = Hosted::new(
             birth.identity(),
             replica,
@@ -307,13 +361,17 @@ impl<S: Seams> Shard<S> {
     }
 
     /// A genesis that became durable in an earlier life, before the manifest said so.
-    fn adopt_founding(&mut self) {
+    pub(crate) fn adopt_founding(&mut self) {
         if !self.manifest.cluster.is_zero() {
             return;
         }
-        let Some(system) = self.groups.remove(&GroupId::SYSTEM) else { return };
+        let Some(system) = self.groups.remove(&GroupId::SYSTEM) else {
+            return;
+        };
         let options = &system.identity.description.options;
-        let Ok(genesis) = Genesis::decode(options) else { return };
+        let Ok(genesis) = Genesis::decode(options) else {
+            return;
+        };
         if let Some(birth) = Birth::of_genesis(&genesis, self.facts.incarnation) {
             self.founding = Some(genesis);
             let durable = self.means.log.durable();

@@ -11,9 +11,7 @@
 //!
 //! Until refills exist nothing goes that some member does not have durably.
 
-use crate::limits::{
-    CHECKPOINT_CHUNK_BYTES, CHECKPOINT_TRIGGER_BYTES, CHECKPOINT_TRIGGER_FACTOR,
-};
+use crate::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_TRIGGER_BYTES, CHECKPOINT_TRIGGER_FACTOR};
 use crate::shard::Seams;
 use crate::shard::births::Description;
 use crate::shard::hosted::Hosted;
@@ -132,7 +130,10 @@ impl Hosted {
     /// Proposes a checkpoint, if this replica leads and nothing else of its housekeeping is under way.
     pub(crate) fn propose_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
         let applied = self.host.applied_index();
-        let is_free = self.reign.as_ref().is_some_and(|reign| reign.housekeeping <= applied);
+        let is_free = self
+            .reign
+            .as_ref()
+            .is_some_and(|reign| reign.housekeeping <= applied);
         if is_free && self.has_applied_own_term() && self.stopped.is_none() {
             self.append_housekeeping(means, EntryKind::Checkpoint, &[]);
         }
@@ -144,7 +145,9 @@ impl Hosted {
         if self.checkpoints.writing.is_some() {
             return;
         }
-        let Ok(frozen) = self.host.freeze() else { return };
+        let Ok(frozen) = self.host.freeze() else {
+            return;
+        };
         let (configuration_index, configuration) = &self.applied_configuration;
         let configuration_index = *configuration_index;
         let mut encoded = Vec::new();
@@ -174,7 +177,9 @@ impl Hosted {
     /// Writes one more piece of the checkpoint under way, if the log has room for it.
     pub(crate) fn write_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
         let group = self.group();
-        let Some(writing) = &mut self.checkpoints.writing else { return };
+        let Some(writing) = &mut self.checkpoints.writing else {
+            return;
+        };
         if !means.log.has_room(CHECKPOINT_CHUNK_BYTES) {
             return;
         }
@@ -187,7 +192,9 @@ impl Hosted {
                 number: u32::try_from(number).expect("a stream has far fewer chunks"),
             };
             let chunk = writing.stream.get(start..end).expect("within the stream");
-            let written = means.log.write_chunk(group, writing.at.index, header, chunk);
+            let written = means
+                .log
+                .write_chunk(group, writing.at.index, header, chunk);
             writing.chunks_written += 1;
             means.note(written);
             return;
@@ -204,7 +211,9 @@ impl Hosted {
             live_hash: [0; 16],
             effect_chain: writing.effect_chain,
         };
-        let written = means.log.write_pointer(group, &pointer, writing.configuration);
+        let written = means
+            .log
+            .write_pointer(group, &pointer, writing.configuration);
         means.note(written);
         self.checkpoints.newest = writing.at.index;
         self.checkpoints.newest_bytes = writing.stream.len() as u64;
@@ -215,14 +224,19 @@ impl Hosted {
     pub(crate) fn release_entries<S: Seams>(&mut self, means: &mut Means<S>) {
         let group = self.group();
         let covered = means.log.checkpoint_covered(group);
-        let to = covered.min(self.replica.stable_index()).min(self.host.applied_index());
+        let to = covered
+            .min(self.replica.stable_index())
+            .min(self.host.applied_index());
         let floor = self.replica.log_floor();
         if to <= floor.index {
             return;
         }
         let released = means.log.release(group, to);
         if let Some(term) = self.replica.term_at(released) {
-            self.replica.on_log_floor(Position { term, index: released });
+            self.replica.on_log_floor(Position {
+                term,
+                index: released,
+            });
         }
     }
 }

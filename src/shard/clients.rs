@@ -30,7 +30,11 @@ impl<S: Seams> Shard<S> {
             FrameKind::Close => Purpose::Close,
             _ => Purpose::Output,
         };
-        let to = Requester { connection, request: frame.request, purpose };
+        let to = Requester {
+            connection,
+            request: frame.request,
+            purpose,
+        };
         let taken = match frame.kind {
             FrameKind::Command => self.on_command(to, frame.body),
             FrameKind::Query => self.on_query(to, frame.body),
@@ -60,7 +64,10 @@ impl<S: Seams> Shard<S> {
 
     fn on_command(&mut self, to: Requester, body: &[u8]) -> Result<(), Refusal> {
         let command = command(body).map_err(|_| Refusal::BadRequest)?;
-        let attachment = self.means.attachments.find(to.connection, command.attachment.0);
+        let attachment = self
+            .means
+            .attachments
+            .find(to.connection, command.attachment.0);
         let attachment = attachment.ok_or(Refusal::UnknownAttachment)?;
         let (hosted, means) = self.group(attachment.group)?;
         hosted.on_command(means, to, &attachment, command.payload);
@@ -72,7 +79,10 @@ impl<S: Seams> Shard<S> {
         let session = if query.attachment == AttachmentNumber::NONE {
             None
         } else {
-            let attachment = self.means.attachments.find(to.connection, query.attachment.0);
+            let attachment = self
+                .means
+                .attachments
+                .find(to.connection, query.attachment.0);
             let attachment = attachment.ok_or(Refusal::UnknownAttachment)?;
             (attachment.group == query.group)
                 .then_some(Some(attachment.session))
@@ -99,7 +109,10 @@ impl<S: Seams> Shard<S> {
 
     fn on_close(&mut self, to: Requester, body: &[u8]) -> Result<(), Refusal> {
         let close = close(body).map_err(|_| Refusal::BadRequest)?;
-        let attachment = self.means.attachments.find(to.connection, close.attachment.0);
+        let attachment = self
+            .means
+            .attachments
+            .find(to.connection, close.attachment.0);
         let attachment = attachment.ok_or(Refusal::UnknownAttachment)?;
         let (hosted, means) = self.group(attachment.group)?;
         hosted.on_close(means, to, &attachment);
@@ -110,7 +123,10 @@ impl<S: Seams> Shard<S> {
         let mut detached: Vec<Detached> = Vec::new();
         for item in keep_alive(body) {
             let item = item.map_err(|_| Refusal::BadRequest)?;
-            let known = self.means.attachments.find(to.connection, item.attachment.0);
+            let known = self
+                .means
+                .attachments
+                .find(to.connection, item.attachment.0);
             let attachment = known.ok_or(Refusal::UnknownAttachment)?;
             let (hosted, means) = self.group(attachment.group)?;
             if let Err(code) = hosted.on_keep_alive(means, &attachment, &item) {

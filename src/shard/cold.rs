@@ -3,8 +3,9 @@
 //! A cold task never touches a group: it ends, and pushes one result here. So everything that changes a group happens
 //! inside a turn.
 
+use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::{Disk, Loaded, ManifestFiles, StorageError};
+use crate::storage::{Disk, Loaded, StorageError};
 use margay_raft::AppendEntries;
 use margay_types::{GroupId, ReplicaNumber};
 use std::cell::RefCell;
@@ -56,13 +57,17 @@ pub(crate) struct ColdInbox<D: Disk> {
 
 impl<D: Disk> Clone for ColdInbox<D> {
     fn clone(&self) -> Self {
-        Self { done: Rc::clone(&self.done) }
+        Self {
+            done: Rc::clone(&self.done),
+        }
     }
 }
 
 impl<D: Disk> Default for ColdInbox<D> {
     fn default() -> Self {
-        Self { done: Rc::default() }
+        Self {
+            done: Rc::default(),
+        }
     }
 }
 

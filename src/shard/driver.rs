@@ -12,7 +12,6 @@ use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent, Loaded, NewEntry};
 use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Position, WriteId};
 use margay_types::{Index, ReplicaNumber};
-use margay_wire::peer::AppendHead;
 
 impl Hosted {
     /// A message of another member.
@@ -105,7 +104,12 @@ impl Hosted {
             Effect::Store { write, first, last } => {
                 self.store_received(means, write, (first, last), received);
             }
-            Effect::StoreOwn { write, position, kind, payload } => {
+            Effect::StoreOwn {
+                write,
+                position,
+                kind,
+                payload,
+            } => {
                 self.store(means, write, position, kind, &[&payload]);
             }
             Effect::Send { to, message } => {
@@ -138,7 +142,13 @@ impl Hosted {
             self.stored_last
         );
         let log_time = self.stamp(means.now_ns);
-        let entry = NewEntry { group: self.group(), position, kind, log_time, payload };
+        let entry = NewEntry {
+            group: self.group(),
+            position,
+            kind,
+            log_time,
+            payload,
+        };
         let written = means.log.append_entry(&entry, write);
         means.note(written);
         self.stored_last = position.index;
@@ -165,7 +175,11 @@ impl Hosted {
                 self.log_time_max = self.log_time_max.max(log_time);
             }
         }
-        assert!(self.stored_last == last, "stored up to {}, not {last}", self.stored_last);
+        assert!(
+            self.stored_last == last,
+            "stored up to {}, not {last}",
+            self.stored_last
+        );
     }
 
     /// Sends entries out of the batches in memory; what is there no more is read from disk first.
@@ -182,14 +196,28 @@ impl Hosted {
         let envelope = self.envelope(to);
         let first = append.previous.index.next();
         if append.last < first {
-            means.peers.append(node, envelope, &append, &[], &mut means.outbox);
+            means
+                .peers
+                .append(node, envelope, &append, &[], &mut means.outbox);
             return;
         }
-        let bytes_max = if append.may_shorten { APPEND_BYTES_MAX } else { GROUP_WINDOW_BYTES };
-        match means.log.entries(self.group(), first, append.last, bytes_max) {
+        let bytes_max = if append.may_shorten {
+            APPEND_BYTES_MAX
+        } else {
+            GROUP_WINDOW_BYTES
+        };
+        match means
+            .log
+            .entries(self.group(), first, append.last, bytes_max)
+        {
             Lent::Memory(lent) => {
-                let append = AppendEntries { last: lent.last, ..append };
-                means.peers.append(node, envelope, &append, &lent.pieces, &mut means.outbox);
+                let append = AppendEntries {
+                    last: lent.last,
+                    ..append
+                };
+                means
+                    .peers
+                    .append(node, envelope, &append, &lent.pieces, &mut means.outbox);
             }
             Lent::OnDisk => self.load_append(means, to, append),
             Lent::Absent => unreachable!("entry {first} is sent, although it was released"),
@@ -203,11 +231,17 @@ impl Hosted {
         append: AppendEntries,
     ) {
         let first = append.previous.index.next();
-        let load = means.log.load(self.group(), first, append.last, APPEND_BYTES_MAX);
+        let load = means
+            .log
+            .load(self.group(), first, append.last, APPEND_BYTES_MAX);
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;
-            inbox.push(ColdDone::Loaded { group, purpose: LoadFor::Append { to, append }, result });
+            inbox.push(ColdDone::Loaded {
+                group,
+                purpose: LoadFor::Append { to, append },
+                result,
+            });
         }));
     }
 
@@ -220,7 +254,13 @@ impl Hosted {
         append: AppendEntries,
         loaded: &Loaded,
     ) {
-        let (append, records) = (AppendEntries { last: loaded.last, ..append }, &loaded.bytes);
+        let (append, records) = (
+            AppendEntries {
+                last: loaded.last,
+                ..append
+            },
+            &loaded.bytes,
+        );
         if !self.replica.is_leader() || self.replica.term() != append.term {
             return;
         }
@@ -228,6 +268,8 @@ impl Hosted {
         if !means.can_append(node) {
             return;
         }
-        means.peers.append_bytes(node, self.envelope(to), &append, records, &mut means.outbox);
+        means
+            .peers
+            .append_bytes(node, self.envelope(to), &append, records, &mut means.outbox);
     }
 }

@@ -117,7 +117,11 @@ impl Hosted {
 
     /// From this replica to another of its group.
     pub(crate) fn envelope(&self, to: ReplicaNumber) -> Envelope {
-        Envelope { group: self.group(), from: self.replica.number(), to }
+        Envelope {
+            group: self.group(),
+            from: self.replica.number(),
+            to,
+        }
     }
 
     /// The node that holds a member, by the configurations that this replica knows.
@@ -127,14 +131,18 @@ impl Hosted {
 
     /// The node that leads, as far as it is known.
     pub(crate) fn leader_node(&self) -> Option<NodeId> {
-        self.replica.leader().and_then(|leader| self.node_of(leader))
+        self.replica
+            .leader()
+            .and_then(|leader| self.node_of(leader))
     }
 
     /// Is this from a member, on the node that holds it, to this very replica? A replica that was told of no members
     /// yet believes whoever names it.
     pub(crate) fn accepts(&self, envelope: &Envelope, node: NodeId) -> bool {
         envelope.to == self.replica.number()
-            && self.node_of(envelope.from).is_none_or(|known| known == node)
+            && self
+                .node_of(envelope.from)
+                .is_none_or(|known| known == node)
     }
 
     /// Committed entries cannot be read back: this machine applies no more, and the group is named in `status`.
@@ -159,7 +167,10 @@ impl Hosted {
 
     /// Why this replica cannot do what only a leader may.
     pub(crate) fn not_leader(&self) -> Refusal {
-        Refusal::NotLeader { leader: self.leader_node(), term: self.replica.term() }
+        Refusal::NotLeader {
+            leader: self.leader_node(),
+            term: self.replica.term(),
+        }
     }
 
     /// Brings the reign in line with the role: it begins before the first effect of a term is executed, because
@@ -180,7 +191,12 @@ impl Hosted {
         }
         if let Some(term) = led {
             let sequencing = self.sequencing_of_tail(means);
-            self.reign = Some(Reign::new(term, self.log_time_max, means.now_ns, sequencing));
+            self.reign = Some(Reign::new(
+                term,
+                self.log_time_max,
+                means.now_ns,
+                sequencing,
+            ));
         }
     }
 
@@ -190,8 +206,9 @@ impl Hosted {
         if applied >= last {
             return Sequencing::from_tail(std::iter::empty());
         }
-        let Lent::Memory(lent) =
-            means.log.entries(self.group(), applied.next(), last, usize::MAX)
+        let Lent::Memory(lent) = means
+            .log
+            .entries(self.group(), applied.next(), last, usize::MAX)
         else {
             return Sequencing::waiting(last);
         };
@@ -234,12 +251,16 @@ impl Hosted {
     /// May this leader say what is *not* there (no such session, no such output)? Only with an entry of its own term
     /// applied: before, an entry of an earlier term may still say otherwise.
     pub(crate) fn has_applied_own_term(&self) -> bool {
-        self.reign.as_ref().is_some_and(|reign| self.host.term() == reign.term)
+        self.reign
+            .as_ref()
+            .is_some_and(|reign| self.host.term() == reign.term)
     }
 
     /// Refuses because this replica cannot answer yet.
     pub(crate) fn refuse_not_ready<S: Seams>(&self, means: &mut Means<S>, to: Requester) {
-        let refusal = Refusal::NotReady { retry_after_ms: crate::limits::NOT_READY_RETRY_MS };
+        let refusal = Refusal::NotReady {
+            retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
+        };
         means.refuse(to, self.head(), &refusal);
     }
 }

@@ -20,12 +20,19 @@ pub(crate) struct LogClock {
 impl LogClock {
     /// A clock that goes on from `inherited`; `now_ns` is the shard's clock at that moment.
     pub(crate) fn new(inherited: LogTime, now_ns: u64) -> Self {
-        Self { log_time: inherited, seen_ns: now_ns }
+        Self {
+            log_time: inherited,
+            seen_ns: now_ns,
+        }
     }
 
     /// A turn happened at `now_ns`. Gives the log time that entries of this turn carry.
     pub(crate) fn observe(&mut self, now_ns: u64) -> LogTime {
-        assert!(now_ns >= self.seen_ns, "the clock went back from {} to {now_ns}", self.seen_ns);
+        assert!(
+            now_ns >= self.seen_ns,
+            "the clock went back from {} to {now_ns}",
+            self.seen_ns
+        );
         let passed_ns = (now_ns - self.seen_ns).min(TURN_NS_MAX);
         self.seen_ns = now_ns;
         self.log_time = self.log_time.plus_ns(passed_ns);

@@ -68,8 +68,12 @@ impl<S: Seams> Means<S> {
     ) {
         match self.attachments.attach(to.connection, attachment) {
             Ok(number) => {
-                let attached = Attached { attachment: AttachmentNumber(number), ..attached };
-                self.responses.attached(to, head, &attached, &mut self.outbox);
+                let attached = Attached {
+                    attachment: AttachmentNumber(number),
+                    ..attached
+                };
+                self.responses
+                    .attached(to, head, &attached, &mut self.outbox);
             }
             Err(NotAttached::TooMany) => self.refuse(to, head, &Refusal::TooManySessions),
             Err(NotAttached::Gone) => {}

@@ -41,7 +41,10 @@ mod responses;
 pub mod restore;
 mod sequencing;
 mod sessions;
-#[expect(clippy::module_inception, reason = "the glossary's name of the thing that this folder is")]
+#[expect(
+    clippy::module_inception,
+    reason = "the glossary's name of the thing that this folder is"
+)]
 mod shard;
 mod waiters;
 

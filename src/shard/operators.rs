@@ -7,17 +7,17 @@ use crate::shard::outbox::ConnectionId;
 use crate::shard::shard::Shard;
 use crate::shard::waiters::{Purpose, Requester};
 use crate::shard::{Clock, Seams};
+use crate::storage::Room;
 use margay_machine::CommandHeader;
 use margay_raft::{EntryKind, Role};
-use margay_types::{ClusterId, GroupId, Index, NodeId};
-use margay_wire::admin::system::{
-    Directory, DirectoryAnswer, SystemCommand, SystemQuery,
-};
+use margay_types::{GroupId, NodeId};
+use margay_wire::admin::system::{Directory, DirectoryAnswer, SystemCommand, SystemQuery};
 use margay_wire::admin::{
     Bootstrap, BootstrapAnswer, Chain, ChainLink, ChainRequest, Formation, GroupStatus,
     KeyspaceCreate, KeyspaceCreated, KeyspaceList, KeyspaceListRequest, KeyspaceRefusal,
     LeaderHint, Map, MapGroup, MapRequest, MemberStatus, MemberType, NodeInfo, NodeInfoRequest,
-    ReplicaRole, Request, ShardStatus, Status, StatusRequest, read_request, write_answer,
+    ReplicaRole, Request, ShardStatus, SpaceMark, Status, StatusRequest, read_request,
+    write_answer,
 };
 use margay_wire::client::ResponseHead;
 use margay_wire::frame::{Frame, FrameKind};
@@ -27,11 +27,15 @@ use margay_wire::refusal::Refusal;
 impl<S: Seams> Shard<S> {
     /// A frame of an operator, or a client's question for the map.
     pub(crate) fn on_operator_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
-        let to = Requester { connection, request: frame.request, purpose: Purpose::Output };
+        let to = Requester {
+            connection,
+            request: frame.request,
+            purpose: Purpose::Output,
+        };
         let answered = match frame.kind {
-            FrameKind::NodeInfo => self.answer_with(to, frame, |shard, NodeInfoRequest| {
-                Ok(shard.node_info())
-            }),
+            FrameKind::NodeInfo => {
+                self.answer_with(to, frame, |shard, NodeInfoRequest| Ok(shard.node_info()))
+            }
             FrameKind::Bootstrap => self.on_bootstrap(to, frame),
             FrameKind::KeyspaceCreate => self.on_keyspace_create(to, frame),
             FrameKind::KeyspaceList => self.answer_with(to, frame, |shard, asked| {
@@ -111,7 +115,9 @@ impl<S: Seams> Shard<S> {
     fn on_bootstrap(&mut self, to: Requester, frame: &Frame<'_>) -> Result<(), Refusal> {
         let asked = read_request::<Bootstrap>(frame.body).map_err(|_| Refusal::BadRequest)?;
         let answer = match Genesis::decode(&asked.genesis) {
-            Err(error) => BootstrapAnswer::NotAGenesis { reason: error.to_string() },
+            Err(error) => BootstrapAnswer::NotAGenesis {
+                reason: error.to_string(),
+            },
             Ok(genesis) => match self.found(to, &genesis) {
                 Some(answer) => answer,
                 None => return Ok(()),
@@ -128,14 +134,23 @@ impl<S: Seams> Shard<S> {
                 BootstrapAnswer::SameAttempt
             } else {
                 let name = self.manifest.cluster_name.clone();
-                BootstrapAnswer::OtherCluster { cluster: self.manifest.cluster, name }
+                BootstrapAnswer::OtherCluster {
+                    cluster: self.manifest.cluster,
+                    name,
+                }
             });
         }
         if let Some(under_way) = self.founding.as_ref().map(Genesis::cluster_id)
             && under_way != cluster
         {
-            let name = self.founding.as_ref().map_or_else(String::new, |it| it.name().to_owned());
-            return Some(BootstrapAnswer::OtherCluster { cluster: under_way, name });
+            let name = self
+                .founding
+                .as_ref()
+                .map_or_else(String::new, |it| it.name().to_owned());
+            return Some(BootstrapAnswer::OtherCluster {
+                cluster: under_way,
+                name,
+            });
         }
         let incarnation = self.facts.incarnation;
         let Some(birth) = Birth::of_genesis(genesis, incarnation) else {
@@ -152,8 +167,12 @@ impl<S: Seams> Shard<S> {
     /// The formation is durable: whoever asked for it is told.
     pub(crate) fn answer_founders(&mut self) {
         for to in std::mem::take(&mut self.births.founders) {
-            if self.send_answer::<Bootstrap>(to, &BootstrapAnswer::Formed).is_err() {
-                self.means.refuse(to, ResponseHead::default(), &Refusal::BadRequest);
+            if self
+                .send_answer::<Bootstrap>(to, &BootstrapAnswer::Formed)
+                .is_err()
+            {
+                self.means
+                    .refuse(to, ResponseHead::default(), &Refusal::BadRequest);
             }
         }
     }
@@ -179,7 +198,9 @@ impl<S: Seams> Shard<S> {
         let (hosted, means) = self.system()?;
         hosted.check_serving()?;
         if !hosted.has_applied_own_term() {
-            return Err(Refusal::NotReady { retry_after_ms: NOT_READY_RETRY_MS });
+            return Err(Refusal::NotReady {
+                retry_after_ms: NOT_READY_RETRY_MS,
+            });
         }
         hosted.admit(means, payload.len())?;
         let index = hosted.append(means, EntryKind::CommandPlain, &payload)?;
@@ -239,15 +260,21 @@ impl<S: Seams> Shard<S> {
     fn leader_hint(&self, group: GroupId) -> Option<LeaderHint> {
         let hosted = self.groups.get(&group)?;
         let node = hosted.leader_node()?;
-        Some(LeaderHint { node, term: hosted.replica.term() })
+        Some(LeaderHint {
+            node,
+            term: hosted.replica.term(),
+        })
     }
 
     fn status(&self, asked: &StatusRequest) -> Status {
         let count_max = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
         let count_max = count_max.min(GROUPS_PER_STATUS_MAX);
         let mut page = self.groups.range(asked.from_group..);
-        let groups: Vec<GroupStatus> =
-            page.by_ref().take(count_max).map(|(_, hosted)| group_status(hosted)).collect();
+        let groups: Vec<GroupStatus> = page
+            .by_ref()
+            .take(count_max)
+            .map(|(_, hosted)| group_status(hosted))
+            .collect();
         let up_ns = self.means.clock.now_ns().saturating_sub(self.started_ns);
         Status {
             version: self.facts.version.clone(),
@@ -264,7 +291,10 @@ impl<S: Seams> Shard<S> {
     }
 
     fn shard_status(&self) -> ShardStatus {
-        let leads = self.groups.values().filter(|hosted| hosted.replica.is_leader());
+        let leads = self
+            .groups
+            .values()
+            .filter(|hosted| hosted.replica.is_leader());
         let (mut led, mut sessions) = (0_u32, 0_usize);
         for hosted in leads {
             led += 1;
@@ -280,16 +310,14 @@ impl<S: Seams> Shard<S> {
             hopped_requests: 0,
             requests: self.requests,
             turns: self.turns,
-            space: self.means.log.space(),
+            space: match self.means.log.room() {
+                Room::Free => SpaceMark::Free,
+                Room::Soft => SpaceMark::Soft,
+                Room::Hard | Room::Reserve => SpaceMark::Hard,
+            },
             durability: self.facts.durability,
             io: self.facts.io.clone(),
         }
-    }
-
-    /// Demands that this node belongs to a cluster.
-    pub(crate) fn cluster(&self) -> Result<ClusterId, Refusal> {
-        let cluster = self.manifest.cluster;
-        if cluster.is_zero() { Err(Refusal::NotFormed) } else { Ok(cluster) }
     }
 }
 
@@ -339,7 +367,10 @@ fn group_status(hosted: &Hosted) -> GroupStatus {
         sessions: u32::try_from(hosted.host.session_count()).unwrap_or(u32::MAX),
         members: members.collect(),
         stopped: hosted.stopped.as_ref().map(|stopped| {
-            format!("{:?} at index {}: {}", stopped.reason, stopped.index, stopped.message)
+            format!(
+                "{:?} at index {}: {}",
+                stopped.reason, stopped.index, stopped.message
+            )
         }),
     }
 }

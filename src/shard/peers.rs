@@ -8,7 +8,8 @@ use crate::limits::FOLLOWER_WINDOW_BYTES;
 use crate::shard::Seams;
 use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
 use crate::shard::shard::Shard;
-use crate::storage::{RecordView, Slice, record};
+use crate::storage::Slice;
+use crate::storage::record::{self, RecordView};
 use margay_raft::{AppendEntries, Message};
 use margay_types::{NodeId, ProcessLife, ShardId};
 use margay_wire::frame::{Frame, FrameKind};
@@ -18,7 +19,6 @@ use std::collections::BTreeMap;
 /// A standing connection to a peer.
 #[derive(Debug)]
 struct Link {
-    life: ProcessLife,
     gathered: Vec<u8>,
     messages: MessagesWriter,
 }
@@ -33,7 +33,10 @@ pub(crate) struct Peers {
 
 /// Which shard of a node owns a group: every node has one shard at this stage.
 fn peer_of(node: NodeId) -> PeerId {
-    PeerId { node, shard: ShardId::new(0) }
+    PeerId {
+        node,
+        shard: ShardId::new(0),
+    }
 }
 
 impl Peers {
@@ -46,19 +49,17 @@ impl Peers {
     }
 
     /// A connection stands; messages of this life of the peer follow.
-    pub(crate) fn on_up(&mut self, peer: PeerId, life: ProcessLife) {
-        let link = Link { life, gathered: Vec::new(), messages: MessagesWriter::new() };
+    pub(crate) fn on_up(&mut self, peer: PeerId) {
+        let link = Link {
+            gathered: Vec::new(),
+            messages: MessagesWriter::new(),
+        };
         self.links.insert(peer, link);
     }
 
     /// The connection is gone, with everything that waited for it.
     pub(crate) fn on_down(&mut self, peer: PeerId) {
         self.links.remove(&peer);
-    }
-
-    /// The life that the standing connection belongs to.
-    pub(crate) fn life(&self, node: NodeId) -> Option<ProcessLife> {
-        self.links.get(&peer_of(node)).map(|link| link.life)
     }
 
     /// Lets a message leave at the end of the turn.
@@ -72,7 +73,7 @@ impl Peers {
     pub(crate) fn can_append(&self, node: NodeId, outbox: &impl Outbox) -> bool {
         let peer = peer_of(node);
         self.links.contains_key(&peer)
-            && outbox.peer_backlog_bytes(peer) < FOLLOWER_WINDOW_BYTES
+            && outbox.peer_backlog_bytes(peer) < FOLLOWER_WINDOW_BYTES as u64
     }
 
     /// Sends an append whose records are lent from batches.
@@ -136,7 +137,7 @@ impl Peers {
 impl<S: Seams> Shard<S> {
     /// A connection to a peer stands.
     pub fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
-        self.means.peers.on_up(peer, life);
+        self.means.peers.on_up(peer);
         for hosted in self.groups.values_mut() {
             let numbers: Vec<_> = hosted
                 .replica
@@ -165,8 +166,12 @@ impl<S: Seams> Shard<S> {
             FrameKind::PeerAppend => self.on_peer_append(peer, frame.body),
             FrameKind::PeerMessages => {
                 for message in peer::messages(frame.body) {
-                    let Ok((envelope, message)) = message else { return };
-                    let Some(hosted) = self.groups.get_mut(&envelope.group) else { continue };
+                    let Ok((envelope, message)) = message else {
+                        return;
+                    };
+                    let Some(hosted) = self.groups.get_mut(&envelope.group) else {
+                        continue;
+                    };
                     if hosted.accepts(&envelope, peer.node) {
                         hosted.on_message(&mut self.means, envelope.from, message);
                     }
@@ -191,14 +196,21 @@ impl<S: Seams> Shard<S> {
     }
 
     fn on_peer_append(&mut self, peer: PeerId, body: &[u8]) {
-        let Ok((envelope, append, records)) = peer::append(body) else { return };
-        let Some(hosted) = self.groups.get_mut(&envelope.group) else { return };
+        let Ok((envelope, append, records)) = peer::append(body) else {
+            return;
+        };
+        let Some(hosted) = self.groups.get_mut(&envelope.group) else {
+            return;
+        };
         if !hosted.accepts(&envelope, peer.node) {
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();
         let Ok(records) = records else { return };
-        if records.iter().all(|record| record.group() == envelope.group) {
+        if records
+            .iter()
+            .all(|record| record.group() == envelope.group)
+        {
             hosted.on_append(&mut self.means, envelope.from, &append, &records);
         }
     }

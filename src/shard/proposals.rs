@@ -9,7 +9,7 @@
 //! A refusal consumes no number and leaves nothing behind: the client sends again, in order.
 
 use crate::limits::{
-    COMMAND_BYTES_MAX, NO_SPACE_RETRY_MS, OVERLOADED_RETRY_MS, PROPOSALS_MAX,
+    COMMAND_BYTES_MAX, NO_SPACE_RETRY_MS, OVERLOADED_RETRY_MS, PROPOSALS_MAX, WAITERS_MAX,
 };
 use crate::shard::Seams;
 use crate::shard::applying::refusal_of;
@@ -51,7 +51,10 @@ impl Hosted {
             let bytes_max = u32::try_from(COMMAND_BYTES_MAX).expect("a limit below 4 GiB");
             return Err(Refusal::CommandTooLarge { bytes_max });
         }
-        let command = self.host.check_command(payload).map_err(|_| Refusal::BadOperation)?;
+        let command = self
+            .host
+            .check_command(payload)
+            .map_err(|_| Refusal::BadOperation)?;
         if command.session != Some(attachment.session) {
             return Err(Refusal::BadRequest);
         }
@@ -73,16 +76,17 @@ impl Hosted {
         Ok(())
     }
 
-    fn place_of(
-        &mut self,
-        command: &CheckedCommand,
-        session: SessionId,
-    ) -> Result<Place, Refusal> {
+    fn place_of(&mut self, command: &CheckedCommand, session: SessionId) -> Result<Place, Refusal> {
         let has_applied_own_term = self.has_applied_own_term();
         let applied = self.host.applied_index();
         let host = &self.host;
-        let reign = self.reign.as_mut().expect("a replica that serves commands leads");
-        let not_ready = Refusal::NotReady { retry_after_ms: crate::limits::NOT_READY_RETRY_MS };
+        let reign = self
+            .reign
+            .as_mut()
+            .expect("a replica that serves commands leads");
+        let not_ready = Refusal::NotReady {
+            retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
+        };
         if !reign.sequencing.is_ready(applied) {
             return Err(not_ready);
         }
@@ -134,13 +138,19 @@ impl Hosted {
     ) -> Result<(), Refusal> {
         let unapplied = self.stored_last.since(self.host.applied_index());
         if unapplied >= PROPOSALS_MAX as u64 {
-            return Err(Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS });
+            return Err(Refusal::Overloaded {
+                retry_after_ms: OVERLOADED_RETRY_MS,
+            });
         }
         if means.log.room() >= Room::Soft {
-            return Err(Refusal::NoSpace { retry_after_ms: NO_SPACE_RETRY_MS });
+            return Err(Refusal::NoSpace {
+                retry_after_ms: NO_SPACE_RETRY_MS,
+            });
         }
         if !means.log.has_room(record::record_bytes(payload_bytes)) {
-            return Err(Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS });
+            return Err(Refusal::Overloaded {
+                retry_after_ms: OVERLOADED_RETRY_MS,
+            });
         }
         Ok(())
     }
@@ -154,12 +164,15 @@ impl Hosted {
     ) -> Result<Index, Refusal> {
         let size_bytes = u32::try_from(record::record_bytes(payload.len()))
             .expect("payloads are far below 4 GiB");
-        let proposed = self.replica.propose(kind, size_bytes).map_err(|error| match error {
-            ProposeError::NotLeader { .. } => self.not_leader(),
-            ProposeError::Transferring => {
-                Refusal::NotReady { retry_after_ms: crate::limits::NOT_READY_RETRY_MS }
-            }
-        })?;
+        let proposed = self
+            .replica
+            .propose(kind, size_bytes)
+            .map_err(|error| match error {
+                ProposeError::NotLeader { .. } => self.not_leader(),
+                ProposeError::Transferring => Refusal::NotReady {
+                    retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
+                },
+            })?;
         self.store(means, proposed.write, proposed.position, kind, &[payload]);
         self.is_dirty = true;
         Ok(proposed.position.index)
@@ -176,9 +189,18 @@ impl Hosted {
     ) -> Result<(), Refusal> {
         let has_applied_own_term = self.has_applied_own_term();
         match self.host.outcome(session, sequence) {
-            Outcome::Decided { index, event_counter, code, output } => {
+            Outcome::Decided {
+                index,
+                event_counter,
+                code,
+                output,
+            } => {
                 let term = self.replica.term();
-                let head = ResponseHead { term, index, events: event_counter };
+                let head = ResponseHead {
+                    term,
+                    index,
+                    events: event_counter,
+                };
                 match refusal_of(code, output) {
                     None => means.answer(to, head, output),
                     Some(refusal) => means.refuse(to, head, &refusal),
@@ -187,7 +209,15 @@ impl Hosted {
             }
             Outcome::Gone if has_applied_own_term => Err(Refusal::OutputGone),
             Outcome::NotYet => {
-                let reign = self.reign.as_mut().expect("a replica that serves commands leads");
+                let reign = self
+                    .reign
+                    .as_mut()
+                    .expect("a replica that serves commands leads");
+                if reign.waiters.count() >= WAITERS_MAX {
+                    return Err(Refusal::Overloaded {
+                        retry_after_ms: OVERLOADED_RETRY_MS,
+                    });
+                }
                 reign.waiters.attach((session, sequence), to);
                 Ok(())
             }

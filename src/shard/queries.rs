@@ -40,10 +40,14 @@ impl Question {
         if host.applied_index() < self.index {
             return false;
         }
-        let Some(session) = self.session.filter(|_| self.issued > SequenceNumber::new(0)) else {
+        let Some(session) = self
+            .session
+            .filter(|_| self.issued > SequenceNumber::new(0))
+        else {
             return true;
         };
-        host.session(session).is_none_or(|view| view.applied >= self.issued)
+        host.session(session)
+            .is_none_or(|view| view.applied >= self.issued)
     }
 }
 
@@ -76,16 +80,13 @@ impl Reads {
     }
 
     /// Answers every question whose index is applied.
-    pub(crate) fn answer_ready<S: Seams>(
-        &mut self,
-        host: &Host,
-        term: Term,
-        means: &mut Means<S>,
-    ) {
+    pub(crate) fn answer_ready<S: Seams>(&mut self, host: &Host, term: Term, means: &mut Means<S>) {
         if self.confirmed.is_empty() {
             return;
         }
-        let behind = self.confirmed.split_off(&(host.applied_index().next(), ReadId(0)));
+        let behind = self
+            .confirmed
+            .split_off(&(host.applied_index().next(), ReadId(0)));
         for (key, question) in std::mem::replace(&mut self.confirmed, behind) {
             if question.is_due(host) {
                 answer(host, term, means, &question);
@@ -98,22 +99,42 @@ impl Reads {
     /// Refuses what has waited too long.
     pub(crate) fn expire<S: Seams>(&mut self, head: ResponseHead, means: &mut Means<S>) {
         let now_ns = means.now_ns;
-        let refusal = Refusal::NotReady { retry_after_ms: NOT_READY_RETRY_MS };
+        let refusal = Refusal::NotReady {
+            retry_after_ms: NOT_READY_RETRY_MS,
+        };
         let is_late = |question: &Question| question.deadline_ns <= now_ns;
-        for (_, late) in self.unconfirmed.extract_if(.., |_, question| is_late(question)) {
+        for (_, late) in self
+            .unconfirmed
+            .extract_if(.., |_, question| is_late(question))
+        {
             means.refuse(late.to, head, &refusal);
         }
-        for (_, late) in self.confirmed.extract_if(.., |_, question| is_late(question)) {
+        for (_, late) in self
+            .confirmed
+            .extract_if(.., |_, question| is_late(question))
+        {
             means.refuse(late.to, head, &refusal);
         }
     }
 }
 
 fn answer<S: Seams>(host: &Host, term: Term, means: &mut Means<S>, question: &Question) {
-    let events = question.session.and_then(|id| host.session(id)).map_or(0, |it| it.event_counter);
-    let head = ResponseHead { term, index: host.applied_index(), events };
+    let events = question
+        .session
+        .and_then(|id| host.session(id))
+        .map_or(0, |it| it.event_counter);
+    let head = ResponseHead {
+        term,
+        index: host.applied_index(),
+        events,
+    };
     let mut output = Vec::new();
-    match host.answer(question.operation, &question.payload, question.session, &mut output) {
+    match host.answer(
+        question.operation,
+        &question.payload,
+        question.session,
+        &mut output,
+    ) {
         Ok(()) => means.answer(question.to, head, &output),
         Err(error) => means.refuse(question.to, head, &refusal_of(&error)),
     }
@@ -138,7 +159,9 @@ impl Hosted {
         query: &Query<'_>,
     ) {
         if self.reads.count() >= WAITING_READS_MAX {
-            let refusal = Refusal::Overloaded { retry_after_ms: OVERLOADED_RETRY_MS };
+            let refusal = Refusal::Overloaded {
+                retry_after_ms: OVERLOADED_RETRY_MS,
+            };
             means.refuse(to, self.head(), &refusal);
             return;
         }
@@ -159,7 +182,9 @@ impl Hosted {
         let read = self.reads.next_id();
         match query.level {
             QueryLevel::Causal | QueryLevel::Sequential => {
-                self.reads.confirmed.insert((question.index, read), question);
+                self.reads
+                    .confirmed
+                    .insert((question.index, read), question);
             }
             QueryLevel::BoundedLinearizable | QueryLevel::Linearizable => {
                 self.reads.unconfirmed.insert(read, question);
@@ -169,7 +194,8 @@ impl Hosted {
                 self.is_dirty = true;
             }
         }
-        self.reads.answer_ready(&self.host, self.replica.term(), means);
+        self.reads
+            .answer_ready(&self.host, self.replica.term(), means);
     }
 
     /// The core cannot confirm a read now.

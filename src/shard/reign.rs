@@ -26,12 +26,7 @@ pub(crate) struct Reign {
 
 impl Reign {
     /// A reign begins on top of a log whose last entry carries `inherited`.
-    pub(crate) fn new(
-        term: Term,
-        inherited: LogTime,
-        now_ns: u64,
-        sequencing: Sequencing,
-    ) -> Self {
+    pub(crate) fn new(term: Term, inherited: LogTime, now_ns: u64, sequencing: Sequencing) -> Self {
         Self {
             term,
             clock: LogClock::new(inherited, now_ns),

@@ -85,13 +85,22 @@ async fn read_group<D: Disk>(
 ) -> Result<FoundGroup, RestoreError> {
     let group = found.group;
     let unreadable = |what| RestoreError::Unreadable { group, what };
-    let pointer = found.checkpoint.as_ref().map(|checkpoint| checkpoint.pointer);
+    let pointer = found
+        .checkpoint
+        .as_ref()
+        .map(|checkpoint| checkpoint.pointer);
     let (created, description, base, host, checkpoint_bytes) = match &pointer {
         Some(pointer) => {
             let bytes = read_stream(log, group, pointer).await?;
             let stream = Stream::decode(&bytes).ok_or(unreadable("the checkpoint"))?;
             let size = bytes.len() as u64;
-            (stream.created, stream.description, stream.configuration, Some(stream.host), size)
+            (
+                stream.created,
+                stream.description,
+                stream.configuration,
+                Some(stream.host),
+                size,
+            )
         }
         None => {
             let created = found.created.map(|(created, _)| created);
@@ -117,14 +126,25 @@ async fn read_group<D: Disk>(
         term_runs: found
             .term_runs
             .iter()
-            .map(|run| TermRun { first: run.first, term: run.term })
+            .map(|run| TermRun {
+                first: run.first,
+                term: run.term,
+            })
             .collect(),
         last_index: found.last.index,
         commit_index: checkpoint.index,
         configurations,
     };
     let log_time_max = last_log_time(log, group, checkpoint.index, found.last.index).await?;
-    Ok(FoundGroup { group, created, description, raft, host, checkpoint_bytes, log_time_max })
+    Ok(FoundGroup {
+        group,
+        created,
+        description,
+        raft,
+        host,
+        checkpoint_bytes,
+        log_time_max,
+    })
 }
 
 async fn read_stream<D: Disk>(
@@ -137,7 +157,10 @@ async fn read_stream<D: Disk>(
         stream.extend_from_slice(&log.load_chunk(group, number).await?);
     }
     if xxh3_128(&stream).to_le_bytes() != pointer.stream_hash {
-        return Err(RestoreError::Unreadable { group, what: "the checkpoint" });
+        return Err(RestoreError::Unreadable {
+            group,
+            what: "the checkpoint",
+        });
     }
     Ok(stream)
 }
@@ -154,5 +177,7 @@ async fn last_log_time<D: Disk>(
     }
     let loaded = log.load(group, last, last, 1).await?;
     let record = record::records(&loaded.bytes).next().and_then(Result::ok);
-    Ok(record.and_then(|record| record.log_time()).unwrap_or(LogTime::ZERO))
+    Ok(record
+        .and_then(|record| record.log_time())
+        .unwrap_or(LogTime::ZERO))
 }

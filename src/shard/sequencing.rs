@@ -47,12 +47,18 @@ pub(crate) struct Sequencing {
 impl Sequencing {
     /// A leader whose unapplied tail ends at `tail_last` and could not be read: it must apply that first.
     pub(crate) fn waiting(tail_last: Index) -> Self {
-        Self { sessions: BTreeMap::new(), ready_at: tail_last }
+        Self {
+            sessions: BTreeMap::new(),
+            ready_at: tail_last,
+        }
     }
 
     /// A leader that has read its whole unapplied tail.
     pub(crate) fn from_tail(commands: impl Iterator<Item = (SessionId, SequenceNumber)>) -> Self {
-        let mut sequencing = Self { sessions: BTreeMap::new(), ready_at: Index::ZERO };
+        let mut sequencing = Self {
+            sessions: BTreeMap::new(),
+            ready_at: Index::ZERO,
+        };
         for (session, sequence) in commands {
             sequencing.count(session, sequence);
         }
@@ -89,7 +95,9 @@ impl Sequencing {
 
     /// The number that a session's next command must have, when its applied record says `applied`.
     pub(crate) fn next(&self, session: SessionId, applied: SequenceNumber) -> SequenceNumber {
-        self.sessions.get(&session).map_or(applied.next(), |counted| counted.next)
+        self.sessions
+            .get(&session)
+            .map_or(applied.next(), |counted| counted.next)
     }
 
     /// A command was appended, or stands in the tail.
@@ -123,7 +131,9 @@ mod tests {
         assert_eq!(place(&mut sequencing, 8), Some(Place::Next));
         assert_eq!(
             place(&mut sequencing, 9),
-            Some(Place::Gap { next: SequenceNumber::new(8) })
+            Some(Place::Gap {
+                next: SequenceNumber::new(8)
+            })
         );
     }
 
@@ -140,7 +150,10 @@ mod tests {
     #[test]
     fn a_session_without_a_record_has_no_place() {
         let mut sequencing = Sequencing::from_tail(std::iter::empty());
-        assert_eq!(sequencing.place(SESSION, SequenceNumber::new(1), || None), None);
+        assert_eq!(
+            sequencing.place(SESSION, SequenceNumber::new(1), || None),
+            None
+        );
     }
 
     #[test]

@@ -65,12 +65,18 @@ impl Hosted {
 
     fn try_attach(&mut self, attach: &Attach) -> Result<(Attachment, Attached), Refusal> {
         self.check_serving()?;
-        let not_ready = Refusal::NotReady { retry_after_ms: crate::limits::NOT_READY_RETRY_MS };
+        let not_ready = Refusal::NotReady {
+            retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
+        };
         let applied = self.host.applied_index();
         let has_applied_own_term = self.has_applied_own_term();
         let session = attach.session;
         let Some(view) = self.host.session(session) else {
-            return Err(if has_applied_own_term { self.why_missing(session) } else { not_ready });
+            return Err(if has_applied_own_term {
+                self.why_missing(session)
+            } else {
+                not_ready
+            });
         };
         if attach.incarnation != self.recovery_number() || view.client != attach.client {
             return Err(Refusal::UnknownSession);
@@ -87,7 +93,11 @@ impl Hosted {
             incarnation: self.recovery_number(),
             window,
         };
-        let attachment = Attachment { group: self.group(), session, client: attach.client };
+        let attachment = Attachment {
+            group: self.group(),
+            session,
+            client: attach.client,
+        };
         Ok((attachment, attached))
     }
 
@@ -100,7 +110,9 @@ impl Hosted {
     ) -> Result<(), Code> {
         let has_applied_own_term = self.has_applied_own_term();
         let session = attachment.session;
-        let Some(reign) = &mut self.reign else { return Err(Code::NotLeader) };
+        let Some(reign) = &mut self.reign else {
+            return Err(Code::NotLeader);
+        };
         let Some(view) = self.host.session(session) else {
             return if has_applied_own_term {
                 Err(self.why_missing(session).code())
@@ -155,9 +167,12 @@ impl Hosted {
             return;
         }
         let mut refreshes = Vec::new();
-        reign.keep_alives.take_due(&self.host, now, REFRESHES_PER_ENTRY_MAX, &mut refreshes);
+        reign
+            .keep_alives
+            .take_due(&self.host, now, REFRESHES_PER_ENTRY_MAX, &mut refreshes);
         let mut due = Vec::new();
-        self.host.due_for_expiry(now, DUE_PER_ENTRY_MAX, &reign.keep_alives, &mut due);
+        self.host
+            .due_for_expiry(now, DUE_PER_ENTRY_MAX, &reign.keep_alives, &mut due);
         let expired: Vec<SessionNumber> = due.into_iter().map(SessionNumber::new).collect();
         if !refreshes.is_empty() {
             self.append_housekeeping(means, EntryKind::Refresh, refreshes.as_bytes());

@@ -7,34 +7,32 @@
 //!                4 messages gathered for peers go out
 //! ```
 
-use crate::limits::HOUSE_TICKS;
+use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT};
 use crate::shard::attachments::Attachments;
-use crate::shard::births::{Birth, Births, Description};
+use crate::shard::births::{Birth, Births};
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
-use crate::shard::hosted::Hosted;
+use crate::shard::hosted::{Hosted, Identity};
 use crate::shard::means::Means;
-use crate::shard::outbox::{ConnectionId, PeerAddress, PeerId};
+use crate::shard::outbox::{PeerAddress, PeerId};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
-use crate::shard::waiters::{Purpose, Requester};
+use crate::shard::restore::{Found, FoundGroup};
 use crate::shard::{Clock, Seams};
+use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::{
-    Disk, ManifestFiles, RecordView, RecoveredGroup, StorageError, WriteToken, record,
-};
+use crate::storage::{Log, StorageError, WriteToken};
 use margay_machine::{Answers, Host, HostError, Registry};
-use margay_raft::{Options, Replica, WriteId};
-use margay_types::{ClusterId, GroupId, Incarnation, Index, LogTime, NodeId, ProcessLife, ShardId};
-use margay_wire::admin::system::{Creations, Directory};
+use margay_raft::{Options, Replica};
+use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
+use margay_wire::admin::system::Directory;
 use margay_wire::admin::{Durability, HealthReason, IoSettings};
-use margay_wire::client::{ResponseHead, attach, close, command, keep_alive, open, query};
-use margay_wire::client::{Attachment as AttachmentNumber, Detached, write_detached};
-use margay_wire::frame::{Frame, FrameKind};
 use margay_wire::genesis::Genesis;
-use margay_wire::peer;
 use margay_wire::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::io;
+
+/// Number of the message that names a damaged replica.
+const DAMAGED_REPLICA_CODE: u16 = 210;
 
 /// What a node knows of itself before it belongs to a cluster.
 #[derive(Clone, Debug)]
@@ -97,7 +95,7 @@ pub struct Shard<S: Seams> {
     pub(crate) facts: NodeFacts,
     pub(crate) registry: Registry,
     pub(crate) manifest: NodeManifest,
-    manifest_files: Option<ManifestFiles<S::Disk>>,
+    pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
     pub(crate) groups: BTreeMap<GroupId, Hosted>,
     /// Replicas whose damage must be repaired first: they take no part in anything.
     damaged: Vec<HealthReason>,
@@ -137,6 +135,7 @@ impl<S: Seams> Shard<S> {
             cold: ColdInbox::default(),
             effects: Vec::new(),
             answers: Answers::new(),
+            failure: None,
         };
         let created_up_to = restored.manifest.created_up_to;
         let mut shard = Self {
@@ -147,7 +146,7 @@ impl<S: Seams> Shard<S> {
             groups: BTreeMap::new(),
             damaged: Vec::new(),
             means,
-            births: Births { taken_up_to: created_up_to, ..Births::default() },
+            births: Births::after(created_up_to),
             founding: None,
             started_ns: now_ns,
             turns: 0,
@@ -157,7 +156,7 @@ impl<S: Seams> Shard<S> {
         };
         for damaged in restored.found.damaged {
             shard.damaged.push(HealthReason {
-                code: crate::codes::DAMAGED_REPLICA,
+                code: DAMAGED_REPLICA_CODE,
                 since_ms: 0,
                 shard: Some(ShardId::new(0)),
                 group: Some(damaged.group),
@@ -194,11 +193,21 @@ impl<S: Seams> Shard<S> {
             .unwrap_or_default();
         let number = found.created.replica;
         let replica = Replica::new(number, self.facts.raft, found.raft, self.seed_of(group));
-        let identity =
-            Identity { group, created: found.created, description: found.description };
-        let mut hosted =
-            Hosted::new(identity, replica, host, applied_configuration, found.log_time_max);
-        hosted.checkpoints.on_restored(checkpoint, found.checkpoint_bytes);
+        let identity = Identity {
+            group,
+            created: found.created,
+            description: found.description,
+        };
+        let mut hosted = Hosted::new(
+            identity,
+            replica,
+            host,
+            applied_configuration,
+            found.log_time_max,
+        );
+        hosted
+            .checkpoints
+            .on_restored(checkpoint, found.checkpoint_bytes);
         self.groups.insert(group, hosted);
         Ok(())
     }
@@ -209,7 +218,10 @@ impl<S: Seams> Shard<S> {
     }
 
     /// A group, and the means that all groups share.
-    pub(crate) fn group(&mut self, group: GroupId) -> Result<(&mut Hosted, &mut Means<S>), Refusal> {
+    pub(crate) fn group(
+        &mut self,
+        group: GroupId,
+    ) -> Result<(&mut Hosted, &mut Means<S>), Refusal> {
         if self.manifest.cluster.is_zero() {
             return Err(Refusal::NotFormed);
         }
@@ -231,13 +243,19 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    fn on_cold_done(&mut self, done: ColdDone) {
+    fn on_cold_done(&mut self, done: ColdDone<S::Disk>) {
         match done {
-            ColdDone::Loaded { group, purpose, result } => {
-                let Some(hosted) = self.groups.get_mut(&group) else { return };
+            ColdDone::Loaded {
+                group,
+                purpose,
+                result,
+            } => {
+                let Some(hosted) = self.groups.get_mut(&group) else {
+                    return;
+                };
                 match (purpose, result) {
                     (LoadFor::Apply, Ok(records)) => {
-                        hosted.on_committed_loaded(&mut self.means, &records);
+                        hosted.on_committed_loaded(&mut self.means, &records.bytes);
                     }
                     (LoadFor::Append { to, append }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
@@ -246,12 +264,11 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Append { .. }, Err(_)) => {}
                 }
             }
-            ColdDone::CheckpointEncoded { group, stream } => {
-                if let Some(hosted) = self.groups.get_mut(&group) {
-                    hosted.on_checkpoint_encoded(stream);
-                }
-            }
-            ColdDone::Recorded { files, manifest, result } => {
+            ColdDone::Recorded {
+                files,
+                manifest,
+                result,
+            } => {
                 self.manifest_files = Some(files);
                 match result {
                     Ok(()) => self.on_births_recorded(manifest),
@@ -271,7 +288,12 @@ impl<S: Seams> Shard<S> {
                 hosted.reads.expire(hosted.head(), &mut self.means);
             }
         }
-        self.means.log.on_tick(self.means.now_ns);
+        let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
+        let told = self.means.log.on_idle(idle);
+        self.means.note(told);
+        if keeps_house {
+            self.keep_room();
+        }
     }
 
     /// A write of the log returned.
@@ -298,7 +320,7 @@ impl<S: Seams> Shard<S> {
             return;
         }
         self.flush_groups();
-        self.means.log.submit();
+        self.submit();
         for hosted in self.groups.values_mut() {
             if hosted.can_apply() {
                 hosted.apply_committed(&mut self.means);
@@ -308,11 +330,31 @@ impl<S: Seams> Shard<S> {
         }
         self.carry_out_creations();
         self.flush_groups();
-        self.means.log.submit();
+        self.submit();
         self.means.flush_peers();
-        if let Some(error) = self.means.log.take_failure() {
+        if let Some(error) = self.means.failure.take() {
             self.fail(error.into());
         }
+    }
+
+    fn submit(&mut self) {
+        let submitted = self.means.log.submit();
+        self.means.note(submitted);
+    }
+
+    /// Frees what nobody needs, and asks for checkpoints of those that hold room.
+    fn keep_room(&mut self) {
+        let holders = match self.means.log.used_segments() {
+            used if used > SEGMENTS_BEFORE_CHECKPOINT => self.means.log.oldest_holders(),
+            _ => Vec::new(),
+        };
+        for (group, hosted) in &mut self.groups {
+            hosted.release_entries(&mut self.means);
+            if hosted.wants_checkpoint(holders.contains(group)) {
+                hosted.propose_checkpoint(&mut self.means);
+            }
+        }
+        self.means.log.tend();
     }
 
     fn flush_groups(&mut self) {
@@ -333,7 +375,7 @@ impl<S: Seams> Shard<S> {
         self.failed.take()
     }
 
-    fn fail(&mut self, error: ShardError) {
+    pub(crate) fn fail(&mut self, error: ShardError) {
         self.failed.get_or_insert(error);
     }
 
@@ -343,12 +385,17 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Tells the outbox whom to keep connections to: all other nodes of the cluster.
-    fn update_peers(&mut self) {
-        let Ok(directory) = self.ask_system(&Directory) else { return };
+    pub(crate) fn update_peers(&mut self) {
+        let Ok(directory) = self.ask_system(&Directory) else {
+            return;
+        };
         let own = self.means.node;
         let others = directory.nodes.into_iter().filter(|node| node.node != own);
         let addresses = others.map(|node| PeerAddress {
-            peer: PeerId { node: node.node, shard: ShardId::new(0) },
+            peer: PeerId {
+                node: node.node,
+                shard: ShardId::new(0),
+            },
             incarnation: node.incarnation,
             address: node.address,
         });

@@ -99,8 +99,11 @@ impl Waiters {
 
     /// Takes everybody: this replica leads no more.
     pub(crate) fn take_all(&mut self) -> Vec<Requester> {
-        let mut all: Vec<Requester> =
-            self.appended.drain(..).map(|(_, requester)| requester).collect();
+        let mut all: Vec<Requester> = self
+            .appended
+            .drain(..)
+            .map(|(_, requester)| requester)
+            .collect();
         for (_, attached) in std::mem::take(&mut self.attached) {
             all.extend(attached);
         }
@@ -114,7 +117,11 @@ mod tests {
     use super::*;
 
     fn requester(request: u64) -> Requester {
-        Requester { connection: ConnectionId(1), request, purpose: Purpose::Output }
+        Requester {
+            connection: ConnectionId(1),
+            request,
+            purpose: Purpose::Output,
+        }
     }
 
     #[test]
@@ -122,9 +129,18 @@ mod tests {
         let mut waiters = Waiters::default();
         waiters.push(Index::new(4), requester(1));
         waiters.push(Index::new(6), requester(2));
-        assert_eq!(waiters.take_appended(Index::new(3), |_| unreachable!()), None);
-        assert_eq!(waiters.take_appended(Index::new(4), |_| unreachable!()), Some(requester(1)));
-        assert_eq!(waiters.take_appended(Index::new(5), |_| unreachable!()), None);
+        assert_eq!(
+            waiters.take_appended(Index::new(3), |_| unreachable!()),
+            None
+        );
+        assert_eq!(
+            waiters.take_appended(Index::new(4), |_| unreachable!()),
+            Some(requester(1))
+        );
+        assert_eq!(
+            waiters.take_appended(Index::new(5), |_| unreachable!()),
+            None
+        );
         assert_eq!(waiters.count(), 1);
     }
 
@@ -144,7 +160,10 @@ mod tests {
         let name = (SessionId::new(9), SequenceNumber::new(3));
         waiters.attach(name, requester(1));
         waiters.attach(name, requester(2));
-        assert_eq!(waiters.take_attached(name), vec![requester(1), requester(2)]);
+        assert_eq!(
+            waiters.take_attached(name),
+            vec![requester(1), requester(2)]
+        );
         assert_eq!(waiters.count(), 0);
     }
 }

@@ -187,6 +187,12 @@ impl<D: Disk> Log<D> {
         self.log_id
     }
 
+    /// The disk that it lies on, for cold work beside it.
+    #[must_use]
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// Memory of the batches, to be registered with the ring before the first append.
     #[must_use]
     pub fn pool(&self) -> &Pool {

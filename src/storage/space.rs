@@ -193,6 +193,12 @@ impl<D: Disk> Log<D> {
             .collect()
     }
 
+    /// Segments that hold batches.
+    #[must_use]
+    pub fn used_segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Bytes of the segments that hold batches.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

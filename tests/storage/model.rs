@@ -29,9 +29,10 @@ pub struct GroupModel {
 impl GroupModel {
     pub fn last(&self) -> Position {
         match self.entries.last_key_value() {
-            Some((index, (term, _))) if *index > self.checkpoint.index => {
-                Position { term: *term, index: *index }
-            }
+            Some((index, (term, _))) if *index > self.checkpoint.index => Position {
+                term: *term,
+                index: *index,
+            },
             _ => self.checkpoint,
         }
     }
@@ -113,8 +114,9 @@ pub struct Found {
 impl Found {
     pub fn of(group: &RecoveredGroup, payload: impl Fn(Index) -> Vec<u8>) -> Self {
         let entries = group.entries.iter();
-        let entries =
-            entries.map(|(index, entry)| (*index, (entry.term, payload(*index)))).collect();
+        let entries = entries
+            .map(|(index, entry)| (*index, (entry.term, payload(*index))))
+            .collect();
         Self {
             group: group.group,
             serves: group.status == GroupStatus::Serves,
@@ -122,7 +124,10 @@ impl Found {
             hard_state: group.hard_state,
             last: group.last,
             floor: group.floor,
-            checkpoint: group.checkpoint.as_ref().map_or(Position::ZERO, |it| it.pointer.at),
+            checkpoint: group
+                .checkpoint
+                .as_ref()
+                .map_or(Position::ZERO, |it| it.pointer.at),
             entries,
         }
     }
@@ -182,7 +187,11 @@ fn describe(state: &State, found: &BTreeMap<GroupId, &Found>) -> Vec<String> {
             ));
         }
         if model.last() != found.last {
-            differences.push(format!("group {group}: {:?}, told {:?}", found.last, model.last()));
+            differences.push(format!(
+                "group {group}: {:?}, told {:?}",
+                found.last,
+                model.last()
+            ));
         }
         if found.floor.index > found.checkpoint.index {
             differences.push(format!("group {group}: floor {:?}", found.floor));

@@ -20,7 +20,7 @@ use crate::shard::restore::{Found, FoundGroup};
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::{Log, StorageError, WriteToken};
+use crate::storage::{Disk, Log, StorageError, WriteToken};
 use margay_machine::{Answers, Host, HostError, Registry};
 use margay_raft::{Options, Replica};
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
@@ -56,15 +56,15 @@ pub struct NodeFacts {
 }
 
 /// What recovery leaves to a shard.
-pub struct Restored<S: Seams> {
+pub struct Restored<D: Disk> {
     /// The log, ready to be written.
-    pub log: Log<S::Disk>,
+    pub log: Log<D>,
     /// The replicas in it.
     pub found: Found,
     /// The node's manifest, as it says now.
     pub manifest: NodeManifest,
     /// Its files.
-    pub manifest_files: ManifestFiles<S::Disk>,
+    pub manifest_files: ManifestFiles<D>,
 }
 
 /// Why a shard cannot go on. Its process ends.
@@ -118,7 +118,7 @@ impl<S: Seams> Shard<S> {
     pub fn new(
         facts: NodeFacts,
         registry: Registry,
-        restored: Restored<S>,
+        restored: Restored<S::Disk>,
         outbox: S::Outbox,
         clock: S::Clock,
     ) -> Result<Self, ShardError> {

@@ -1,1 +1,6 @@
 //! Margay: a replicated state machine server for bare-metal Linux.
+//!
+//! `raft` decides, `machine` computes, `storage` remembers.
+
+pub mod limits;
+pub mod storage;

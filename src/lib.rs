@@ -3,4 +3,6 @@
 //! `raft` decides, `machine` computes, `storage` remembers.
 
 pub mod limits;
+pub mod runtime;
+pub mod shard;
 pub mod storage;

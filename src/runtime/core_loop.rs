@@ -24,6 +24,8 @@ use super::cold::{Io, Request};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::RuntimeError;
+use super::executor::Shards;
+use super::facts::Facts;
 use super::helper::{Helper, JobAnswer};
 use super::limits::{LINGER, SLICE, STOP_TIMEOUT, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
@@ -37,6 +39,7 @@ use io_uring::types::Timespec;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What other threads can put into a core's mailbox.
@@ -90,6 +93,9 @@ pub(super) struct Parts<C> {
     /// The signals, on the one core that reads them.
     pub(super) signals: Option<Descriptor>,
     pub(super) made: Made<C>,
+    pub(super) facts: Arc<Facts>,
+    /// All shards of the process: a signal is for all of them.
+    pub(super) shards: Shards<C>,
 }
 
 /// The loop of a core.
@@ -130,7 +136,7 @@ impl<C: Core + 'static> CoreLoop<C> {
         })?;
         // The first slice starts the tasks that were spawned before the loop began.
         let mut again = true;
-        while !self.is_over() {
+        loop {
             self.turn();
             let mut ran = false;
             if again || self.parts.io.has_ready() {
@@ -138,8 +144,11 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let may_sleep = !again && !ran && !self.parts.io.has_ready() && !self.is_over();
-            if may_sleep && self.parts.mailbox.prepare_sleep() {
+            let is_quiet = !again && !ran && !self.parts.io.has_ready();
+            if is_quiet && self.is_drained() {
+                break;
+            }
+            if is_quiet && self.parts.mailbox.prepare_sleep() {
                 self.enter(Wait::Block)?;
                 self.parts.mailbox.awake();
             } else {
@@ -156,9 +165,19 @@ impl<C: Core + 'static> CoreLoop<C> {
         }
     }
 
-    fn is_over(&self) -> bool {
-        let nothing_left = self.parts.ring.started_count() == 0 && self.parts.io.live_count() == 0;
-        matches!(self.stage, Stage::Draining) && nothing_left && !self.parts.io.has_ready()
+    /// Has the kernel completed everything? Called when no task can go on.
+    fn is_drained(&self) -> bool {
+        let is_drained =
+            matches!(self.stage, Stage::Draining) && self.parts.ring.started_count() == 0;
+        let left = self.parts.io.live_count();
+        if is_drained && left > 0 {
+            tracing::warn!(
+                code = "M111",
+                left,
+                "cold tasks wait for what never comes: dropped"
+            );
+        }
+        is_drained
     }
 
     fn enter(&mut self, wait: Wait) -> Result<(), RuntimeError> {
@@ -215,6 +234,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             self.on_letter(letter, now_ns);
         }
         self.advance_stage(now_ns);
+        self.parts.facts.count_turn();
         if let Some(core) = &mut self.core {
             core.end_turn();
             self.parts
@@ -231,12 +251,18 @@ impl<C: Core + 'static> CoreLoop<C> {
             io,
             disk,
             helper,
+            facts,
             ..
         } = &mut self.parts;
-        if let Some((pool, count)) = disk.take_registration()
-            && let Err(error) = ring.register(&pool, count)
-        {
-            tracing::warn!(code = "M108", %error, "durable writes come from memory that is not registered: raise the memory-lock limit (ulimit -l)");
+        if let Some((pool, count)) = disk.take_registration() {
+            match ring.register(&pool, count) {
+                Ok(()) => facts.set_registered_blocks(ring.registered_count()),
+                Err(error) => tracing::warn!(
+                    code = "M108",
+                    %error,
+                    "durable writes come from unregistered memory: raise the memory-lock limit"
+                ),
+            }
         }
         while let Some((token, write)) = disk.take_write() {
             ring.start(Purpose::Write(token), write);
@@ -263,7 +289,8 @@ impl<C: Core + 'static> CoreLoop<C> {
         let begin_polls = io.polls();
         loop {
             let polls = io.polls();
-            let mut woke = io.wake_one();
+            io.wake_one();
+            let mut woke = io.take_woken();
             while let Some(task) = io.take_spawned() {
                 (tasks.spawn)(task);
                 woke = true;
@@ -306,7 +333,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             Purpose::Signal => {
                 if let Product::Signal(number) = completion.product {
                     tracing::info!(signal = number, "asked to stop by a signal");
-                    self.request_stop(now_ns);
+                    self.parts.shards.stop();
                 }
                 if self.is_armed() {
                     self.arm_signals();
@@ -384,6 +411,10 @@ impl<C: Core + 'static> CoreLoop<C> {
                 ring, network, io, ..
             } = &mut self.parts;
             network.on_tick(ring, io, &mut Surroundings { core, now_ns });
+            self.parts.facts.set_connections(
+                self.parts.network.connection_count(),
+                self.parts.network.client_count(),
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::{RuntimeError, exit};
+use super::facts::Facts;
 use super::helper::Helper;
 use super::limits::{
     CLIENT_BACKLOG_BYTES_MAX, EXECUTOR_IO_MEMORY_BYTES, HANDSHAKE_TIMEOUT, LETTERS_MAX,
@@ -85,6 +86,8 @@ pub struct Seams {
     pub outbox: RingOutbox,
     /// Its clock.
     pub clock: BootClock,
+    /// What the loop counts.
+    pub facts: Arc<Facts>,
 }
 
 /// How a server ended when nothing is wrong with the runtime.
@@ -98,6 +101,7 @@ pub struct Exit {
 pub struct Executor<C> {
     addresses: Vec<SocketAddr>,
     senders: Vec<MailboxSender<Letter<C>>>,
+    facts: Vec<Arc<Facts>>,
     threads: Vec<ExecutorJoinHandle<Result<u8, RuntimeError>>>,
     helper: JoinHandle<()>,
 }
@@ -105,6 +109,16 @@ pub struct Executor<C> {
 /// Reaches the shards of a running server from other threads; cheap to clone.
 pub struct Shards<C> {
     senders: Arc<[MailboxSender<Letter<C>>]>,
+    facts: Arc<[Arc<Facts>]>,
+}
+
+/// Asks all shards to stop when one ends, however it ends.
+struct StopOthers<C>(Shards<C>);
+
+impl<C> Drop for StopOthers<C> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// What one shard's thread takes with it.
@@ -145,6 +159,7 @@ impl<C: Core + 'static> Executor<C> {
         let mut executor = Self {
             addresses: Vec::new(),
             senders: Vec::new(),
+            facts: Vec::new(),
             threads: Vec::new(),
             helper: helper_thread,
         };
@@ -154,11 +169,14 @@ impl<C: Core + 'static> Executor<C> {
             let start = Start::new(&config, ShardId::new(number), signals, helper.clone())?;
             executor.addresses.push(start.address);
             executor.senders.push(start.mailbox.sender());
+            executor.facts.push(Arc::default());
             starts.push(start);
         }
         drop(helper);
         for start in starts {
-            executor.threads.push(start.spawn(make_core.clone())?);
+            executor
+                .threads
+                .push(start.spawn(executor.shards(), make_core.clone())?);
         }
         Ok(executor)
     }
@@ -174,15 +192,15 @@ impl<C: Core + 'static> Executor<C> {
     pub fn shards(&self) -> Shards<C> {
         Shards {
             senders: self.senders.iter().cloned().collect(),
+            facts: self.facts.iter().cloned().collect(),
         }
     }
 
-    /// Waits until all shards have stopped. When one stops by itself, the others are asked to.
+    /// Waits until all shards have stopped. When one ends, however it ends, the others are asked to stop.
     ///
     /// # Errors
     /// The first failure of a shard.
     pub fn wait(self) -> Result<Exit, RuntimeError> {
-        let shards = self.shards();
         let mut ended = Ok(Exit {
             exit_code: exit::DONE,
         });
@@ -193,7 +211,6 @@ impl<C: Core + 'static> Executor<C> {
                     message: error.to_string(),
                 })
             });
-            shards.stop();
             match (result, &ended) {
                 (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
                     ended = Ok(Exit { exit_code });
@@ -202,7 +219,6 @@ impl<C: Core + 'static> Executor<C> {
                 (Ok(_), Ok(_)) | (_, Err(_)) => {}
             }
         }
-        drop((shards, self.senders));
         self.helper.join().map_err(|_| RuntimeError::Kernel {
             what: "end the helper thread",
             source: std::io::Error::other("it panicked"),
@@ -225,6 +241,16 @@ impl<C> Shards<C> {
         }
     }
 
+    /// What a shard's loop counts; it can be read while the shard hangs.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn facts_of(&self, shard: ShardId) -> Arc<Facts> {
+        let facts = self.facts.get(usize::from(shard.number()));
+        Arc::clone(facts.expect("the shards of a server are known by their number"))
+    }
+
     /// Has a shard run `visit` between two events. The visitor answers by a channel of its own, and waits with a
     /// deadline: a shard that is still recovering, or hangs, does not answer.
     ///
@@ -241,6 +267,7 @@ impl<C> Clone for Shards<C> {
     fn clone(&self) -> Self {
         Self {
             senders: Arc::clone(&self.senders),
+            facts: Arc::clone(&self.facts),
         }
     }
 }
@@ -272,6 +299,7 @@ impl<C: Core + 'static> Start<C> {
 
     fn spawn<F, M>(
         self,
+        shards: Shards<C>,
         make_core: F,
     ) -> Result<ExecutorJoinHandle<Result<u8, RuntimeError>>, RuntimeError>
     where
@@ -286,18 +314,20 @@ impl<C: Core + 'static> Start<C> {
         LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{shard}"))
             .io_memory(EXECUTOR_IO_MEMORY_BYTES)
-            .spawn(move || self.run(make_core))
+            .spawn(move || self.run(shards, make_core))
             .map_err(|error| RuntimeError::Executor {
                 shard,
                 reason: error.to_string(),
             })
     }
 
-    async fn run<F, M>(self, make_core: F) -> Result<u8, RuntimeError>
+    async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<u8, RuntimeError>
     where
         F: FnOnce(Seams) -> M,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
+        let _end = StopOthers(shards.clone());
+        let facts = shards.facts_of(self.shard);
         let io = Io::new();
         let disk = RingDisk::new(Rc::clone(&io));
         let outgoing = Outgoing::new(self.config.client_backlog_bytes_max);
@@ -309,6 +339,7 @@ impl<C: Core + 'static> Start<C> {
             disk: disk.clone(),
             outbox: RingOutbox::new(Rc::clone(&outgoing)),
             clock: BootClock,
+            facts: Arc::clone(&facts),
         });
         let place = Rc::clone(&made);
         io.spawn(Box::pin(async move {
@@ -331,6 +362,8 @@ impl<C: Core + 'static> Start<C> {
             helper: self.helper,
             signals: self.signals.map(Rc::new),
             made,
+            facts,
+            shards,
         };
         let tasks = Tasks {
             // `Io` counts the task until it ends, and the loop waits for it.
@@ -345,3 +378,7 @@ impl<C: Core + 'static> Start<C> {
 fn kernel(what: &'static str) -> impl Fn(std::io::Error) -> RuntimeError {
     move |source| RuntimeError::Kernel { what, source }
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

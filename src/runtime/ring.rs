@@ -203,11 +203,6 @@ impl Ring {
         self.registered_count
     }
 
-    /// Gives the kernel what was started, without waiting for anything.
-    pub(super) fn submit(&mut self) -> io::Result<()> {
-        self.enter(Wait::Poll)
-    }
-
     /// Gives the kernel what was started and lets it make completions.
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         loop {
@@ -535,7 +530,3 @@ fn durable_entry(
 fn size_of_bytes(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("blocks are far below 4 GiB")
 }
-
-#[cfg(test)]
-#[path = "ring_tests.rs"]
-mod tests;

@@ -27,7 +27,7 @@ use super::error::RuntimeError;
 use super::executor::Shards;
 use super::facts::Facts;
 use super::helper::{Helper, JobAnswer};
-use super::limits::{LINGER, SLICE, STOP_TIMEOUT, TICK};
+use super::limits::{LETTERS_MAX, LINGER, SLICE, STOP_TIMEOUT, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
@@ -49,8 +49,11 @@ pub(super) enum Letter<C> {
     /// Stop.
     Stop,
     /// Look at the shard, or ask it something, between two events.
-    Visit(Box<dyn FnOnce(&mut C) + Send>),
+    Visit(Visit<C>),
 }
+
+/// What another thread wants to see or to ask of a shard.
+pub(super) type Visit<C> = Box<dyn FnOnce(&mut C) + Send>;
 
 impl<C> From<(Key, JobAnswer)> for Letter<C> {
     fn from((key, answer): (Key, JobAnswer)) -> Self {
@@ -107,6 +110,8 @@ pub(super) struct CoreLoop<C> {
     failure: Option<RuntimeError>,
     /// Writes of the shard that is being made; it hears of them when it is there.
     early_writes: Vec<(WriteToken, io::Result<usize>)>,
+    /// Visits of a shard that is being made.
+    early_visits: Vec<Visit<C>>,
     next_tick_ns: u64,
     stop_by_ns: Option<u64>,
     accept_again: bool,
@@ -122,6 +127,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             stage: Stage::Starting,
             failure: None,
             early_writes: Vec::new(),
+            early_visits: Vec::new(),
             next_tick_ns: 0,
             stop_by_ns: None,
             accept_again: false,
@@ -422,11 +428,12 @@ impl<C: Core + 'static> CoreLoop<C> {
         match letter {
             Letter::Answer(key, answer) => self.parts.io.answer(key, answer),
             Letter::Stop => self.request_stop(now_ns),
-            Letter::Visit(visit) => {
-                if let Some(core) = &mut self.core {
-                    visit(core);
-                }
-            }
+            Letter::Visit(visit) => match &mut self.core {
+                Some(core) => visit(core),
+                // Whoever visits waits with a deadline; past the limit it finds nobody.
+                None if self.early_visits.len() < LETTERS_MAX => self.early_visits.push(visit),
+                None => {}
+            },
         }
     }
 
@@ -477,6 +484,9 @@ impl<C: Core + 'static> CoreLoop<C> {
             Some(Ok(mut core)) => {
                 for (token, result) in self.early_writes.drain(..) {
                     core.on_written(token, result);
+                }
+                for visit in self.early_visits.drain(..) {
+                    visit(&mut core);
                 }
                 self.core = Some(core);
                 self.stage = Stage::Running;

@@ -6,7 +6,7 @@
 use super::buffers::ReceiveBufferSizes;
 use super::clock::BootClock;
 use super::cold::Io;
-use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks};
+use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks, Visit};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::{RuntimeError, exit};
@@ -257,7 +257,7 @@ impl<C> Shards<C> {
     /// # Errors
     /// Gives false when there is no such shard, or its mailbox is full.
     #[must_use]
-    pub fn visit(&self, shard: ShardId, visit: Box<dyn FnOnce(&mut C) + Send>) -> bool {
+    pub fn visit(&self, shard: ShardId, visit: Visit<C>) -> bool {
         let sender = self.senders.get(usize::from(shard.number()));
         sender.is_some_and(|sender| sender.send(Letter::Visit(visit)).is_ok())
     }

@@ -242,7 +242,12 @@ impl Client {
         let mut got = Vec::new();
         let mut buffer = [0; 65_536];
         while got.len() < count {
-            let read = self.socket.read(&mut buffer).unwrap();
+            let read = match self.socket.read(&mut buffer) {
+                Ok(read) => read,
+                // The kernel takes the probe's ring apart on this thread.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => panic!("{error}"),
+            };
             assert!(
                 read > 0,
                 "the server closed after {} of {count} answers",
@@ -466,7 +471,6 @@ fn a_core_that_panics_is_an_error_and_hangs_nobody() {
         matches!(error, RuntimeError::Panicked { shard: 0, .. }),
         "{error}"
     );
-    client.end();
 }
 
 #[test]

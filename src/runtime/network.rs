@@ -261,7 +261,13 @@ impl Network {
             self.on_deadline(ring, key, around);
         }
         let me = around.core.identity();
-        for wanted in self.links.take_due(me.node, around.now_ns) {
+        // A blank node has no number yet, and nobody would let it in.
+        let due = if me.cluster.is_zero() {
+            Vec::new()
+        } else {
+            self.links.take_due(me.node, around.now_ns)
+        };
+        for wanted in due {
             let (io, resolved) = (Rc::clone(io), Rc::clone(&self.resolved));
             io.clone().spawn(Box::pin(async move {
                 let found = match io.ask(Job::Resolve(wanted.address.clone())).await {

@@ -8,9 +8,10 @@ use crate::runtime::listener;
 use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
 use crate::storage::{Block, Disk, OpenMode, Pool, WriteToken};
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
+use margay_wire::client::response::Answer;
 use margay_wire::frame::FrameWriter;
 use margay_wire::hello::HELLO_BYTES;
-use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Splitter};
+use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -28,7 +29,7 @@ enum Event {
     Written(WriteToken, usize),
 }
 
-/// Sends every frame back; a `Close` frame asks for the end of the connection, `KeepAlive` for a flood.
+/// Sends every frame back; then `Close` ends the connection and `Status` the core. `Bootstrap` makes it panic.
 struct Echo {
     node: u16,
     outbox: RingOutbox,
@@ -80,15 +81,12 @@ impl Core for Echo {
     fn on_client_open(&mut self, _connection: ConnectionId, _hello: &Hello) {}
 
     fn on_client_frame(&mut self, connection: ConnectionId, frame: Frame<'_>) {
-        match frame.kind {
-            FrameKind::Close => {
-                self.answer(connection, &frame);
-                self.outbox.close(connection);
-            }
-            FrameKind::Bootstrap => panic!("asked to"),
-            FrameKind::Status => self.is_stopped = true,
-            _ => self.answer(connection, &frame),
+        assert!(frame.kind != FrameKind::Bootstrap, "asked to panic");
+        self.answer(connection, &frame);
+        if frame.kind == FrameKind::Close {
+            self.outbox.close(connection);
         }
+        self.is_stopped |= frame.kind == FrameKind::Status;
     }
 
     fn on_client_closed(&mut self, _connection: ConnectionId) {
@@ -417,11 +415,15 @@ fn a_full_server_refuses_clients_with_the_code() {
 }
 
 #[test]
-fn a_frame_that_is_too_long_ends_the_connection() {
+fn a_broken_frame_is_refused_with_the_code_and_ends_the_connection() {
     let server = Server::start(1, config());
     let mut client = Client::connect(server.address());
     client.socket.write_all(&[0xff; 24]).unwrap();
-    assert_eq!(client.end(), b"");
+    let bytes = client.end();
+    let mut splitter = Splitter::default();
+    let frame = splitter.split(&bytes).next().unwrap().unwrap();
+    let response = margay_wire::client::response::response(frame.body).unwrap();
+    assert_eq!(response.answer, Answer::Refused(Refusal::BadRequest));
     assert_eq!(server.event(), Event::ClientClosed);
 }
 

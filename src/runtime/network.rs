@@ -24,8 +24,10 @@ use super::ring::{Completion, Product, Ring};
 use super::slots::{Key, Slots};
 use crate::shard::{ConnectionId, PeerAddress, PeerId};
 use margay_types::ProcessLife;
+use margay_wire::client::response::{ResponseHead, write_refusal};
+use margay_wire::frame::FrameError;
 use margay_wire::hello::HELLO_BYTES;
-use margay_wire::{Code, Hello};
+use margay_wire::{Code, Hello, Refusal};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -174,10 +176,12 @@ impl Network {
             // All shared buffers were full; they are empty again when this turn ends.
             Err(error) => error.raw_os_error() == Some(libc::ENOBUFS),
         };
-        match connection.phase {
-            Phase::Dead => self.retire(key),
-            _ if goes_on => self.arm_receive(ring, key),
-            _ => self.end(key, around),
+        if matches!(connection.phase, Phase::Dead) {
+            self.retire(key);
+        } else if goes_on {
+            self.arm_receive(ring, key);
+        } else {
+            self.end(key, around);
         }
     }
 
@@ -386,14 +390,41 @@ impl Network {
             Phase::Greeting(_) | Phase::Dialing(_) | Phase::Leaving | Phase::Dead => None,
         };
         if let Some(error) = broken {
-            let from = self.remote(key);
-            self.notices.tell(
-                Notice::BrokenFrames,
-                around.now_ns,
-                &format!("{from}: {error}"),
-            );
-            self.end(key, around);
+            self.refuse_frames(key, &error, around);
         }
+    }
+
+    /// A stream that lost its frames has no meaning any more: a client is told, a peer dials again.
+    fn refuse_frames<C: Core>(
+        &mut self,
+        key: Key,
+        error: &FrameError,
+        around: &mut Surroundings<'_, C>,
+    ) {
+        let text = format!("{}: {error}", self.remote(key));
+        self.notices
+            .tell(Notice::BrokenFrames, around.now_ns, &text);
+        let is_client = matches!(
+            self.connections
+                .find(key)
+                .map(|connection| &connection.phase),
+            Some(Phase::Client)
+        );
+        if !is_client {
+            self.end(key, around);
+            return;
+        }
+        let mut refusal = Vec::new();
+        write_refusal(
+            &mut refusal,
+            0,
+            ResponseHead::default(),
+            &Refusal::BadRequest,
+        );
+        self.announce_end(key, around);
+        let mut outgoing = self.outgoing.borrow_mut();
+        outgoing.append(key, &refusal);
+        outgoing.close_after(key);
     }
 
     fn take_hello<C: Core>(
@@ -621,7 +652,7 @@ impl Network {
 fn frames_to<'a>(
     frames: margay_wire::frame::Frames<'a>,
     mut taker: impl FnMut(margay_wire::Frame<'a>),
-) -> Option<margay_wire::frame::FrameError> {
+) -> Option<FrameError> {
     for frame in frames {
         match frame {
             Ok(frame) => taker(frame),

@@ -5,5 +5,6 @@
 
 pub mod admin;
 pub mod limits;
+pub mod runtime;
 pub mod shard;
 pub mod storage;

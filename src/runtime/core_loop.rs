@@ -150,7 +150,8 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let is_quiet = !again && !ran && !self.parts.io.has_ready();
+            let wants_turn = self.core.as_ref().is_some_and(Core::wants_turn);
+            let is_quiet = !again && !ran && !wants_turn && !self.parts.io.has_ready();
             if is_quiet && self.is_drained() {
                 break;
             }

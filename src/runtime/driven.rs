@@ -59,6 +59,9 @@ pub trait Core {
     /// Everything that was there has been told.
     fn end_turn(&mut self);
 
+    /// Is there more to do although nothing new has come? Then the loop does not block.
+    fn wants_turn(&self) -> bool;
+
     /// The process is asked to end: take no new work and get ready.
     fn request_stop(&mut self);
 

@@ -8,7 +8,7 @@ use crate::runtime::listener;
 use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
 use crate::storage::{Block, Disk, OpenMode, Pool, WriteToken};
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
-use margay_wire::client::response::Answer;
+use margay_wire::client::Answer;
 use margay_wire::frame::FrameWriter;
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
@@ -110,6 +110,10 @@ impl Core for Echo {
     }
 
     fn end_turn(&mut self) {}
+
+    fn wants_turn(&self) -> bool {
+        false
+    }
 
     fn request_stop(&mut self) {
         self.is_stopped = true;
@@ -422,7 +426,7 @@ fn a_broken_frame_is_refused_with_the_code_and_ends_the_connection() {
     let bytes = client.end();
     let mut splitter = Splitter::default();
     let frame = splitter.split(&bytes).next().unwrap().unwrap();
-    let response = margay_wire::client::response::response(frame.body).unwrap();
+    let response = margay_wire::client::response(frame.body).unwrap();
     assert_eq!(response.answer, Answer::Refused(Refusal::BadRequest));
     assert_eq!(server.event(), Event::ClientClosed);
 }

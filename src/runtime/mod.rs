@@ -39,6 +39,7 @@ mod peer_link;
 mod placement;
 pub mod probe;
 mod ring;
+mod shard_core;
 mod signal;
 mod slots;
 
@@ -52,4 +53,5 @@ pub use executor::{Executor, ExecutorConfig, Exit, Seams, Shards};
 pub use facts::Facts;
 pub use outbox::RingOutbox;
 pub use placement::{ShardPlacement, allowed_cores, parse_core_list};
+pub use shard_core::{RingSeams, ShardCore};
 pub use signal::Signals;

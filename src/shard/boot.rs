@@ -45,20 +45,34 @@ pub async fn boot<D: Disk>(
 ) -> Result<Restored<D>, BootError> {
     let (mut manifest_files, body) =
         ManifestFiles::open(disk.clone(), data, ManifestKind::Node).await?;
-    let mut manifest = NodeManifest::parse(&body)
-        .map_err(|cause| StorageError::Manifest { directory: data.to_owned(), cause })?;
+    let mut manifest = NodeManifest::parse(&body).map_err(|cause| StorageError::Manifest {
+        directory: data.to_owned(),
+        cause,
+    })?;
     let directory = log_directory(data);
     if manifest.logs.is_empty() {
         make_log(disk, &directory, &options).await?;
-        manifest.logs = vec![LogEntry { id: LOG_ID, placement_epoch: manifest.placement_epoch }];
+        manifest.logs = vec![LogEntry {
+            id: LOG_ID,
+            placement_epoch: manifest.placement_epoch,
+        }];
         manifest.shard_count = 1;
     }
     manifest.process_life = life;
     manifest_files.replace(manifest.encode()).await?;
-    let recovery = RecoveryOptions { log: options, process_life: life, peers: Peers::Some };
+    let recovery = RecoveryOptions {
+        log: options,
+        process_life: life,
+        peers: Peers::Some,
+    };
     let recovered = recovery::recover(disk.clone(), &directory, &recovery).await?;
     let found = Found::read(&recovered.log, recovered.groups).await?;
-    Ok(Restored { log: recovered.log, found, manifest, manifest_files })
+    Ok(Restored {
+        log: recovered.log,
+        found,
+        manifest,
+        manifest_files,
+    })
 }
 
 fn log_directory(data: &Path) -> PathBuf {
@@ -72,11 +86,18 @@ async fn make_log<D: Disk>(
     options: &LogOptions,
 ) -> Result<(), StorageError> {
     let failed = |action, path: &Path, error| StorageError::io(action, path, error);
-    disk.create_directory(directory).await.map_err(|error| failed("create", directory, error))?;
-    let left = disk.list(directory).await.map_err(|error| failed("list", directory, error))?;
+    disk.create_directory(directory)
+        .await
+        .map_err(|error| failed("create", directory, error))?;
+    let left = disk
+        .list(directory)
+        .await
+        .map_err(|error| failed("list", directory, error))?;
     for name in left {
         let path = directory.join(name);
-        disk.remove(&path).await.map_err(|error| failed("remove", &path, error))?;
+        disk.remove(&path)
+            .await
+            .map_err(|error| failed("remove", &path, error))?;
     }
     format_log(disk, directory, LOG_ID, options).await
 }

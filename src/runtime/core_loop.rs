@@ -150,7 +150,8 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let is_quiet = !again && !ran && !self.parts.io.has_ready();
+            let has_more = self.core.as_ref().is_some_and(Core::has_more);
+            let is_quiet = !again && !ran && !has_more && !self.parts.io.has_ready();
             if is_quiet && self.is_drained() {
                 break;
             }
@@ -233,6 +234,9 @@ impl<C: Core + 'static> CoreLoop<C> {
     /// Everything that is there, once.
     fn turn(&mut self) {
         let now_ns = BootClock.now_ns();
+        if let Some(core) = &mut self.core {
+            core.begin_turn();
+        }
         while let Some(completion) = self.parts.ring.next_completion() {
             self.on_completion(completion, now_ns);
         }
@@ -482,6 +486,7 @@ impl<C: Core + 'static> CoreLoop<C> {
         match made {
             None => {}
             Some(Ok(mut core)) => {
+                core.begin_turn();
                 for (token, result) in self.early_writes.drain(..) {
                     core.on_written(token, result);
                 }

@@ -73,7 +73,7 @@ impl ExecutorConfig {
 
 /// What a shard is made with: its disk, its sockets, its clock, and where it stands.
 #[derive(Clone)]
-pub struct Seams {
+pub struct CoreSeams {
     /// The shard's number.
     pub shard: ShardId,
     /// How many there are.
@@ -144,7 +144,7 @@ impl<C: Core + 'static> Executor<C> {
         make_core: F,
     ) -> Result<Self, RuntimeError>
     where
-        F: Fn(Seams) -> M + Clone + Send + 'static,
+        F: Fn(CoreSeams) -> M + Clone + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         assert!(!config.shards.is_empty(), "a server has at least one shard");
@@ -303,7 +303,7 @@ impl<C: Core + 'static> Start<C> {
         make_core: F,
     ) -> Result<ExecutorJoinHandle<Result<u8, RuntimeError>>, RuntimeError>
     where
-        F: FnOnce(Seams) -> M + Send + 'static,
+        F: FnOnce(CoreSeams) -> M + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         let shard = self.shard.number();
@@ -323,7 +323,7 @@ impl<C: Core + 'static> Start<C> {
 
     async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<u8, RuntimeError>
     where
-        F: FnOnce(Seams) -> M,
+        F: FnOnce(CoreSeams) -> M,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         let _end = StopOthers(shards.clone());
@@ -332,7 +332,7 @@ impl<C: Core + 'static> Start<C> {
         let disk = RingDisk::new(Rc::clone(&io));
         let outgoing = Outgoing::new(self.config.client_backlog_bytes_max);
         let made: Made<C> = Rc::new(RefCell::new(None));
-        let core = make_core(Seams {
+        let core = make_core(CoreSeams {
             shard: self.shard,
             shard_count: u16::try_from(self.config.shards.len()).expect("shards are cores"),
             address: self.address,

@@ -8,7 +8,7 @@ use crate::runtime::listener;
 use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
 use crate::storage::{Block, Disk, OpenMode, Pool, WriteToken};
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
-use margay_wire::client::response::Answer;
+use margay_wire::client::Answer;
 use margay_wire::frame::FrameWriter;
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
@@ -76,6 +76,8 @@ impl Core for Echo {
         }
     }
 
+    fn begin_turn(&mut self) {}
+
     fn on_tick(&mut self) {}
 
     fn on_client_open(&mut self, _connection: ConnectionId, _hello: &Hello) {}
@@ -111,6 +113,10 @@ impl Core for Echo {
 
     fn end_turn(&mut self) {}
 
+    fn has_more(&self) -> bool {
+        false
+    }
+
     fn request_stop(&mut self) {
         self.is_stopped = true;
     }
@@ -144,10 +150,10 @@ impl Server {
 
     fn with_core<P>(node: u16, config: ExecutorConfig, prepare: P) -> Self
     where
-        P: AsyncFn(&Seams) + Clone + Send + 'static,
+        P: AsyncFn(&CoreSeams) + Clone + Send + 'static,
     {
         let (sender, events) = channel();
-        let make = move |seams: Seams| {
+        let make = move |seams: CoreSeams| {
             let (sender, prepare) = (sender.clone(), prepare.clone());
             async move {
                 prepare(&seams).await;
@@ -422,7 +428,7 @@ fn a_broken_frame_is_refused_with_the_code_and_ends_the_connection() {
     let bytes = client.end();
     let mut splitter = Splitter::default();
     let frame = splitter.split(&bytes).next().unwrap().unwrap();
-    let response = margay_wire::client::response::response(frame.body).unwrap();
+    let response = margay_wire::client::response(frame.body).unwrap();
     assert_eq!(response.answer, Answer::Refused(Refusal::BadRequest));
     assert_eq!(server.event(), Event::ClientClosed);
 }
@@ -443,6 +449,7 @@ fn a_core_that_stops_by_itself_ends_the_process_with_its_code() {
     server.visit(|core| core.exit_code = 22);
     let mut client = Client::connect(server.address());
     client.send(FrameKind::Status, 1, b"");
+    assert_eq!(client.answers(1), [(1, 0)]);
     assert_eq!(client.end(), b"");
     assert_eq!(
         server.executor.take().unwrap().wait().unwrap(),
@@ -477,7 +484,7 @@ fn a_core_that_panics_is_an_error_and_hangs_nobody() {
 
 #[test]
 fn a_core_that_cannot_be_made_ends_the_start() {
-    let make = async |_seams: Seams| -> Result<Echo, RuntimeError> {
+    let make = async |_seams: CoreSeams| -> Result<Echo, RuntimeError> {
         Err(RuntimeError::Core {
             message: "the log does not recover".to_owned(),
             exit_code: 21,
@@ -494,7 +501,7 @@ fn a_core_that_cannot_be_made_ends_the_start() {
 fn a_port_in_use_is_refused_before_anything_starts() {
     let held = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let listen = listener::local_address(&held).unwrap();
-    let make = async |_seams: Seams| -> Result<Echo, RuntimeError> { unreachable!() };
+    let make = async |_seams: CoreSeams| -> Result<Echo, RuntimeError> { unreachable!() };
     let config = ExecutorConfig { listen, ..config() };
     let Err(error) = Executor::start(config, None, make) else {
         panic!("a second server started on {listen}");
@@ -578,7 +585,7 @@ fn an_unknown_peer_is_refused_with_the_code() {
 }
 
 /// A server whose disk work runs in `directory` while the core is being made.
-async fn exercise_disk(seams: &Seams, directory: std::path::PathBuf) {
+async fn exercise_disk(seams: &CoreSeams, directory: std::path::PathBuf) {
     let disk = &seams.disk;
     let inner = directory.join("log-0");
     disk.create_directory(&inner).await.unwrap();
@@ -610,7 +617,7 @@ async fn exercise_disk(seams: &Seams, directory: std::path::PathBuf) {
 fn every_disk_operation_goes_through_the_ring() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let path = directory.path().to_owned();
-    let server = Server::with_core(1, config(), async move |seams: &Seams| {
+    let server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
         exercise_disk(seams, path.clone()).await;
     });
     Client::connect(server.address());
@@ -622,7 +629,7 @@ fn durable_writes_complete_and_read_back_beside_load_and_cold_work() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let path = directory.path().join("file");
     let in_server = path.clone();
-    let server = Server::with_core(1, config(), async move |seams: &Seams| {
+    let server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
         let disk = seams.disk.clone();
         let file = disk.open(&in_server, OpenMode::New).await.unwrap();
         let pool = Pool::new(8192, 16_384);
@@ -658,6 +665,11 @@ fn durable_writes_complete_and_read_back_beside_load_and_cold_work() {
     assert!(bytes[8192..].iter().all(|byte| *byte == 2));
     let facts = server.executor().shards().facts_of(ShardId::new(0));
     assert!(facts.turns() > 0);
+    assert_eq!(
+        facts.registered_blocks(),
+        1,
+        "a block of 8 KiB fits any memory-lock limit"
+    );
 }
 
 #[test]

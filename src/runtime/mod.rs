@@ -48,7 +48,7 @@ pub use directory_lock::DirectoryLock;
 pub use disk::{RingDisk, RingFile};
 pub use driven::{Core, Identity};
 pub use error::{RuntimeError, exit};
-pub use executor::{Executor, ExecutorConfig, Exit, Seams, Shards};
+pub use executor::{CoreSeams, Executor, ExecutorConfig, Exit, Shards};
 pub use facts::Facts;
 pub use outbox::RingOutbox;
 pub use placement::{ShardPlacement, allowed_cores, parse_core_list};

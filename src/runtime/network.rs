@@ -24,7 +24,7 @@ use super::ring::{Completion, Product, Ring};
 use super::slots::{Key, Slots};
 use crate::shard::{ConnectionId, PeerAddress, PeerId};
 use margay_types::ProcessLife;
-use margay_wire::client::response::{ResponseHead, write_refusal};
+use margay_wire::client::{ResponseHead, write_refusal};
 use margay_wire::frame::FrameError;
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::{Code, Hello, Refusal};

@@ -24,7 +24,9 @@ use super::probe;
 use super::ring::Ring;
 use super::signal::Signals;
 use crate::shard::Clock;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{
+    BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
+};
 use margay_types::ShardId;
 use std::cell::RefCell;
 use std::future::Future;
@@ -206,10 +208,7 @@ impl<C: Core + 'static> Executor<C> {
         });
         for (number, thread) in (0..).zip(self.threads) {
             let result = thread.join().unwrap_or_else(|error| {
-                Err(RuntimeError::Panicked {
-                    shard: number,
-                    message: error.to_string(),
-                })
+                Err(failure_of(number, error))
             });
             match (result, &ended) {
                 (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
@@ -372,6 +371,22 @@ impl<C: Core + 'static> Start<C> {
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
         Ok(core.exit_code())
+    }
+}
+
+/// Why a shard's thread did not come to its end.
+fn failure_of(shard: u16, error: GlommioError<()>) -> RuntimeError {
+    let GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(panic)) = error else {
+        return RuntimeError::Executor {
+            shard,
+            reason: error.to_string(),
+        };
+    };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    RuntimeError::Panicked {
+        shard,
+        message: text.unwrap_or_else(|| "without a message".to_owned()),
     }
 }
 

@@ -476,10 +476,11 @@ fn a_core_that_panics_is_an_error_and_hangs_nobody() {
     let mut client = Client::connect(server.address());
     client.send(FrameKind::Bootstrap, 1, b"");
     let error = server.executor.take().unwrap().wait().unwrap_err();
-    assert!(
-        matches!(error, RuntimeError::Panicked { shard: 0, .. }),
-        "{error}"
-    );
+    let RuntimeError::Panicked { shard: 0, message } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(message, "asked to panic");
+    client.end();
 }
 
 #[test]

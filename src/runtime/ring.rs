@@ -18,6 +18,7 @@
 
 use super::address::RawAddress;
 use super::buffers::{ReceiveBufferSizes, ReceiveBuffers, ReceivedBuffer};
+use super::listener;
 use super::operation::{Descriptor, Operation, Part, Purpose};
 use super::slots::{Key, Slots};
 use crate::storage::{Pool, Slice};
@@ -316,8 +317,15 @@ impl Drop for Ring {
         if self.started.len() == 0 {
             return;
         }
-        // The thread is unwinding: the kernel takes its time to let go of a ring, and may write until then.
-        mem::forget(self.started.take_all());
+        // The thread is unwinding: the kernel takes its time to let go of a ring, and may write until then. The other
+        // sides of our sockets need not wait for that.
+        let left = self.started.take_all();
+        for started in &left {
+            if let Operation::Receive { socket } = &started.operation {
+                listener::shut_down(socket);
+            }
+        }
+        mem::forget(left);
         let empty = ReceiveBuffers::new(ReceiveBufferSizes {
             count: 1,
             buffer_bytes: 1,

@@ -134,8 +134,12 @@ impl<C: Core + 'static> CoreLoop<C> {
         }
     }
 
-    /// Runs until the core has stopped; gives the shard back, for its last words.
-    pub(super) async fn run<Y: AsyncFn()>(mut self, tasks: Tasks<Y>) -> Result<C, RuntimeError> {
+    /// Runs until the core has stopped; gives the shard back, for its last words, unless it was stopped before the
+    /// shard was there.
+    pub(super) async fn run<Y: AsyncFn()>(
+        mut self,
+        tasks: Tasks<Y>,
+    ) -> Result<Option<C>, RuntimeError> {
         self.arm().map_err(|source| RuntimeError::Kernel {
             what: "watch the mailbox",
             source,
@@ -162,13 +166,9 @@ impl<C: Core + 'static> CoreLoop<C> {
                 self.enter(Wait::Poll)?;
             }
         }
-        match (self.failure, self.core) {
-            (None, Some(core)) => Ok(core),
-            (Some(failure), _) => Err(failure),
-            (None, None) => Err(RuntimeError::Core {
-                message: "stopped before the shard was there".to_owned(),
-                exit_code: super::error::exit::DONE,
-            }),
+        match self.failure {
+            None => Ok(self.core),
+            Some(failure) => Err(failure),
         }
     }
 

@@ -207,9 +207,9 @@ impl<C: Core + 'static> Executor<C> {
             exit_code: exit::DONE,
         });
         for (number, thread) in (0..).zip(self.threads) {
-            let result = thread.join().unwrap_or_else(|error| {
-                Err(failure_of(number, error))
-            });
+            let result = thread
+                .join()
+                .unwrap_or_else(|error| Err(failure_of(number, error)));
             match (result, &ended) {
                 (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
                     ended = Ok(Exit { exit_code });
@@ -370,7 +370,7 @@ impl<C: Core + 'static> Start<C> {
             yield_once: async || glommio::executor().yield_now().await,
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
-        Ok(core.exit_code())
+        Ok(core.map_or(exit::DONE, |core| core.exit_code()))
     }
 }
 

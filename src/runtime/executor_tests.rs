@@ -15,6 +15,7 @@ use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
 
 const CLUSTER: ClusterId = ClusterId::new([7; 16]);
 /// Far above anything that a test waits for; a test that reaches it has failed.
@@ -128,6 +129,10 @@ impl Core for Echo {
     fn exit_code(&self) -> u8 {
         self.exit_code
     }
+}
+
+fn first_core() -> usize {
+    crate::runtime::allowed_cores()[0]
 }
 
 fn config() -> ExecutorConfig {
@@ -498,6 +503,20 @@ fn a_core_that_cannot_be_made_ends_the_start() {
     assert_eq!(error.exit_code(), 21);
 }
 
+/// What recovery waits for is cancelled, and nobody calls that a failure.
+#[test]
+fn a_stop_during_recovery_ends_it() {
+    let (sender, recovering) = channel();
+    let mut server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
+        sender.send(()).unwrap();
+        seams.disk.pause(Duration::from_secs(3600)).await;
+        let list = seams.disk.list(std::path::Path::new(".")).await;
+        assert_eq!(list.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+    });
+    recovering.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(server.stop().unwrap(), Exit { exit_code: 0 });
+}
+
 #[test]
 fn a_port_in_use_is_refused_before_anything_starts() {
     let held = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -609,6 +628,11 @@ async fn exercise_disk(seams: &CoreSeams, directory: std::path::PathBuf) {
     assert_eq!(block.bytes()[..4096], [5; 4096]);
     assert_eq!(block.bytes()[4096..], [0; 4096]);
     disk.pause(Duration::from_millis(1)).await;
+    // A future that is dropped in the middle is cancelled in the kernel, and its place is freed.
+    let mut dropped = Box::pin(disk.pause(Duration::from_secs(3600)));
+    let polled = std::future::poll_fn(|context| Poll::Ready(dropped.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    drop(dropped);
     disk.remove(&path).await.unwrap();
     let missing = disk.open(&path, OpenMode::Existing).await.unwrap_err();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
@@ -675,7 +699,7 @@ fn durable_writes_complete_and_read_back_beside_load_and_cold_work() {
 
 #[test]
 fn two_shards_listen_on_ports_of_their_own_and_stop_together() {
-    let shards = vec![ShardPlacement::Anywhere; 2];
+    let shards = vec![ShardPlacement::Core(first_core()), ShardPlacement::Anywhere];
     let mut server = Server::start(1, ExecutorConfig { shards, ..config() });
     let addresses = server.executor().addresses().to_vec();
     assert_ne!(addresses[0], addresses[1]);

@@ -36,7 +36,7 @@ const COMPLETIONS: u32 = 4096;
 /// The one group of receive buffers.
 const RECEIVE_GROUP: u16 = 0;
 /// Parts of one send; the kernel's own limit is 1,024.
-pub(super) const SEND_PARTS_MAX: usize = 64;
+pub(super) const SEND_PARTS_MAX: usize = 256;
 
 /// An operation that the kernel has, with the small memory that its request points to.
 struct Started {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!     executor      starts a thread for each shard, and waits
-//!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks
-//!         ├ ring    the core's one io_uring    operation, buffers, slots, address: what it lends to the kernel
-//!         ├ network all sockets                connection, handshake, peer_link, outbox, listener, notice
+//!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks;  stage
+//!         ├ ring    the core's one io_uring    operation, request, buffers: what it lends to the kernel
+//!         ├ network all sockets                receiving, dialing, connection, handshake, peer_link, outbox
 //!         ├ cold    futures of cold work       disk, helper
 //!         └ mailbox letters of other threads
 //!     before        probe, directory_lock, signal, placement
@@ -19,6 +19,7 @@ mod clock;
 mod cold;
 mod connection;
 mod core_loop;
+mod dialing;
 mod directory_lock;
 mod disk;
 pub mod disk_probe;
@@ -38,9 +39,12 @@ mod outbox;
 mod peer_link;
 mod placement;
 pub mod probe;
+mod receiving;
+mod request;
 mod ring;
 mod signal;
 mod slots;
+mod stage;
 
 pub use buffers::ReceiveBufferSizes;
 pub use clock::BootClock;

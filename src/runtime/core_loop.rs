@@ -6,20 +6,13 @@
 //!     enter    block without a time limit when nothing can go on, else take what is there
 //! ```
 //!
-//! Stopping goes in steps, and each waits for the one before:
-//!
-//! ```text
-//!     Starting ── the shard is made ──> Running ── is_stopped ──> Leaving ── sent ──> Draining ── 0 ──> end
-//!         └────────────── stop, or the shard cannot be made ────────────────────────────^
-//! ```
-//!
 //! Invariants:
 //! * The foreground's requests are submitted before cold code runs.
 //! * The loop blocks only after a yield that ran nothing: a task that was woken by a task may sit behind the loop
 //!   in the executor's queue.
 //! * It ends only when the kernel has completed everything and every cold task has ended.
 
-use super::clock::{BootClock, NS_PER_SECOND};
+use super::clock::{BootClock, nanoseconds};
 use super::cold::{Io, Request};
 use super::disk::RingDisk;
 use super::driven::Core;
@@ -27,7 +20,7 @@ use super::error::RuntimeError;
 use super::executor::Shards;
 use super::facts::Facts;
 use super::helper::{Helper, JobAnswer};
-use super::limits::{LETTERS_MAX, LINGER, SLICE, STOP_TIMEOUT, TICK};
+use super::limits::{LETTERS_MAX, SLICE, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
@@ -65,7 +58,7 @@ impl<C> From<(Key, JobAnswer)> for Letter<C> {
 pub(super) type Made<C> = Rc<RefCell<Option<Result<C, RuntimeError>>>>;
 
 /// Where the loop stands.
-enum Stage {
+pub(super) enum Stage {
     /// The shard is being made; its log is read.
     Starting,
     /// Everything runs.
@@ -103,18 +96,18 @@ pub(super) struct Parts<C> {
 
 /// The loop of a core.
 pub(super) struct CoreLoop<C> {
-    parts: Parts<C>,
-    sender: MailboxSender<Letter<C>>,
-    core: Option<C>,
-    stage: Stage,
-    failure: Option<RuntimeError>,
+    pub(super) parts: Parts<C>,
+    pub(super) sender: MailboxSender<Letter<C>>,
+    pub(super) core: Option<C>,
+    pub(super) stage: Stage,
+    pub(super) failure: Option<RuntimeError>,
     /// Writes of the shard that is being made; it hears of them when it is there.
-    early_writes: Vec<(WriteToken, io::Result<usize>)>,
+    pub(super) early_writes: Vec<(WriteToken, io::Result<usize>)>,
     /// Visits of a shard that is being made.
-    early_visits: Vec<Visit<C>>,
-    next_tick_ns: u64,
-    stop_by_ns: Option<u64>,
-    accept_again: bool,
+    pub(super) early_visits: Vec<Visit<C>>,
+    pub(super) next_tick_ns: u64,
+    pub(super) stop_by_ns: Option<u64>,
+    pub(super) accept_again: bool,
 }
 
 impl<C: Core + 'static> CoreLoop<C> {
@@ -134,8 +127,12 @@ impl<C: Core + 'static> CoreLoop<C> {
         }
     }
 
-    /// Runs until the core has stopped; gives the shard back, for its last words.
-    pub(super) async fn run<Y: AsyncFn()>(mut self, tasks: Tasks<Y>) -> Result<C, RuntimeError> {
+    /// Runs until the core has stopped; gives the shard back, for its last words, unless it was stopped before the
+    /// shard was there.
+    pub(super) async fn run<Y: AsyncFn()>(
+        mut self,
+        tasks: Tasks<Y>,
+    ) -> Result<Option<C>, RuntimeError> {
         self.arm().map_err(|source| RuntimeError::Kernel {
             what: "watch the mailbox",
             source,
@@ -150,8 +147,8 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let wants_turn = self.core.as_ref().is_some_and(Core::wants_turn);
-            let is_quiet = !again && !ran && !wants_turn && !self.parts.io.has_ready();
+            let has_more = self.core.as_ref().is_some_and(Core::has_more);
+            let is_quiet = !again && !ran && !has_more && !self.parts.io.has_ready();
             if is_quiet && self.is_drained() {
                 break;
             }
@@ -162,29 +159,10 @@ impl<C: Core + 'static> CoreLoop<C> {
                 self.enter(Wait::Poll)?;
             }
         }
-        match (self.failure, self.core) {
-            (None, Some(core)) => Ok(core),
-            (Some(failure), _) => Err(failure),
-            (None, None) => Err(RuntimeError::Core {
-                message: "stopped before the shard was there".to_owned(),
-                exit_code: super::error::exit::DONE,
-            }),
+        match self.failure {
+            None => Ok(self.core),
+            Some(failure) => Err(failure),
         }
-    }
-
-    /// Has the kernel completed everything? Called when no task can go on.
-    fn is_drained(&self) -> bool {
-        let is_drained =
-            matches!(self.stage, Stage::Draining) && self.parts.ring.started_count() == 0;
-        let left = self.parts.io.live_count();
-        if is_drained && left > 0 {
-            tracing::warn!(
-                code = "M111",
-                left,
-                "cold tasks wait for what never comes: dropped"
-            );
-        }
-        is_drained
     }
 
     fn enter(&mut self, wait: Wait) -> Result<(), RuntimeError> {
@@ -224,7 +202,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             .start(Purpose::Tick, Operation::Until { time });
     }
 
-    fn arm_accept(&mut self) {
+    pub(super) fn arm_accept(&mut self) {
         let listener = Rc::clone(&self.parts.listener);
         self.parts
             .ring
@@ -234,6 +212,9 @@ impl<C: Core + 'static> CoreLoop<C> {
     /// Everything that is there, once.
     fn turn(&mut self) {
         let now_ns = BootClock.now_ns();
+        if let Some(core) = &mut self.core {
+            core.begin_turn();
+        }
         while let Some(completion) = self.parts.ring.next_completion() {
             self.on_completion(completion, now_ns);
         }
@@ -252,7 +233,7 @@ impl<C: Core + 'static> CoreLoop<C> {
     }
 
     /// Hands to the ring what the disk and cold tasks ask for.
-    fn start_cold(&mut self) {
+    pub(super) fn start_cold(&mut self) {
         let Parts {
             ring,
             io,
@@ -437,85 +418,4 @@ impl<C: Core + 'static> CoreLoop<C> {
             },
         }
     }
-
-    fn request_stop(&mut self, now_ns: u64) {
-        match (&self.stage, &mut self.core) {
-            (Stage::Running, Some(core)) => {
-                core.request_stop();
-                self.stop_by_ns
-                    .get_or_insert(now_ns + nanoseconds(STOP_TIMEOUT));
-            }
-            (Stage::Starting, _) => self.drain(),
-            (Stage::Running, None) => unreachable!("a shard that runs is there"),
-            (Stage::Leaving { .. } | Stage::Draining, _) => {}
-        }
-    }
-
-    fn advance_stage(&mut self, now_ns: u64) {
-        match self.stage {
-            Stage::Starting => self.take_made(),
-            Stage::Running => {
-                let core = self.core.as_mut().expect("a shard that runs is there");
-                let is_late = self.stop_by_ns.is_some_and(|by_ns| by_ns <= now_ns);
-                if is_late {
-                    tracing::error!(code = "M109", "the shard did not get ready to stop in time");
-                }
-                if core.is_stopped() || is_late {
-                    let mut around = Surroundings { core, now_ns };
-                    self.parts.network.leave_all(&mut around);
-                    self.stage = Stage::Leaving {
-                        until_ns: now_ns + nanoseconds(LINGER),
-                    };
-                }
-            }
-            Stage::Leaving { until_ns } => {
-                if now_ns >= until_ns || !self.parts.network.is_busy() {
-                    self.drain();
-                }
-            }
-            Stage::Draining => {}
-        }
-    }
-
-    /// The shard is there, or will never be.
-    fn take_made(&mut self) {
-        let made = self.parts.made.borrow_mut().take();
-        match made {
-            None => {}
-            Some(Ok(mut core)) => {
-                for (token, result) in self.early_writes.drain(..) {
-                    core.on_written(token, result);
-                }
-                for visit in self.early_visits.drain(..) {
-                    visit(&mut core);
-                }
-                self.core = Some(core);
-                self.stage = Stage::Running;
-                self.arm_accept();
-            }
-            Some(Err(error)) => {
-                self.failure = Some(error);
-                self.drain();
-            }
-        }
-    }
-
-    /// No new work; what waits on others is cancelled, what the disk has is awaited.
-    fn drain(&mut self) {
-        self.stage = Stage::Draining;
-        let now_ns = BootClock.now_ns();
-        if let Some(core) = &mut self.core {
-            self.parts
-                .network
-                .end_all(&mut Surroundings { core, now_ns });
-        }
-        self.start_cold();
-        self.parts.io.stop();
-        self.parts.ring.cancel_waiting();
-    }
-}
-
-/// A span of time as the clock counts.
-fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs() * NS_PER_SECOND + u64::from(duration.subsec_nanos())
 }

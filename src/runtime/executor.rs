@@ -24,7 +24,9 @@ use super::probe;
 use super::ring::Ring;
 use super::signal::Signals;
 use crate::shard::Clock;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{
+    BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
+};
 use margay_types::ShardId;
 use std::cell::RefCell;
 use std::future::Future;
@@ -73,7 +75,7 @@ impl ExecutorConfig {
 
 /// What a shard is made with: its disk, its sockets, its clock, and where it stands.
 #[derive(Clone)]
-pub struct Seams {
+pub struct CoreSeams {
     /// The shard's number.
     pub shard: ShardId,
     /// How many there are.
@@ -144,7 +146,7 @@ impl<C: Core + 'static> Executor<C> {
         make_core: F,
     ) -> Result<Self, RuntimeError>
     where
-        F: Fn(Seams) -> M + Clone + Send + 'static,
+        F: Fn(CoreSeams) -> M + Clone + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         assert!(!config.shards.is_empty(), "a server has at least one shard");
@@ -205,12 +207,9 @@ impl<C: Core + 'static> Executor<C> {
             exit_code: exit::DONE,
         });
         for (number, thread) in (0..).zip(self.threads) {
-            let result = thread.join().unwrap_or_else(|error| {
-                Err(RuntimeError::Panicked {
-                    shard: number,
-                    message: error.to_string(),
-                })
-            });
+            let result = thread
+                .join()
+                .unwrap_or_else(|error| Err(failure_of(number, error)));
             match (result, &ended) {
                 (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
                     ended = Ok(Exit { exit_code });
@@ -303,7 +302,7 @@ impl<C: Core + 'static> Start<C> {
         make_core: F,
     ) -> Result<ExecutorJoinHandle<Result<u8, RuntimeError>>, RuntimeError>
     where
-        F: FnOnce(Seams) -> M + Send + 'static,
+        F: FnOnce(CoreSeams) -> M + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         let shard = self.shard.number();
@@ -323,7 +322,7 @@ impl<C: Core + 'static> Start<C> {
 
     async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<u8, RuntimeError>
     where
-        F: FnOnce(Seams) -> M,
+        F: FnOnce(CoreSeams) -> M,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         let _end = StopOthers(shards.clone());
@@ -332,7 +331,7 @@ impl<C: Core + 'static> Start<C> {
         let disk = RingDisk::new(Rc::clone(&io));
         let outgoing = Outgoing::new(self.config.client_backlog_bytes_max);
         let made: Made<C> = Rc::new(RefCell::new(None));
-        let core = make_core(Seams {
+        let core = make_core(CoreSeams {
             shard: self.shard,
             shard_count: u16::try_from(self.config.shards.len()).expect("shards are cores"),
             address: self.address,
@@ -371,7 +370,23 @@ impl<C: Core + 'static> Start<C> {
             yield_once: async || glommio::executor().yield_now().await,
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
-        Ok(core.exit_code())
+        Ok(core.map_or(exit::DONE, |core| core.exit_code()))
+    }
+}
+
+/// Why a shard's thread did not come to its end.
+fn failure_of(shard: u16, error: GlommioError<()>) -> RuntimeError {
+    let GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(panic)) = error else {
+        return RuntimeError::Executor {
+            shard,
+            reason: error.to_string(),
+        };
+    };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    RuntimeError::Panicked {
+        shard,
+        message: text.unwrap_or_else(|| "without a message".to_owned()),
     }
 }
 

@@ -15,6 +15,7 @@ use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
 
 const CLUSTER: ClusterId = ClusterId::new([7; 16]);
 /// Far above anything that a test waits for; a test that reaches it has failed.
@@ -76,6 +77,8 @@ impl Core for Echo {
         }
     }
 
+    fn begin_turn(&mut self) {}
+
     fn on_tick(&mut self) {}
 
     fn on_client_open(&mut self, _connection: ConnectionId, _hello: &Hello) {}
@@ -111,7 +114,7 @@ impl Core for Echo {
 
     fn end_turn(&mut self) {}
 
-    fn wants_turn(&self) -> bool {
+    fn has_more(&self) -> bool {
         false
     }
 
@@ -126,6 +129,10 @@ impl Core for Echo {
     fn exit_code(&self) -> u8 {
         self.exit_code
     }
+}
+
+fn first_core() -> usize {
+    crate::runtime::allowed_cores()[0]
 }
 
 fn config() -> ExecutorConfig {
@@ -148,10 +155,10 @@ impl Server {
 
     fn with_core<P>(node: u16, config: ExecutorConfig, prepare: P) -> Self
     where
-        P: AsyncFn(&Seams) + Clone + Send + 'static,
+        P: AsyncFn(&CoreSeams) + Clone + Send + 'static,
     {
         let (sender, events) = channel();
-        let make = move |seams: Seams| {
+        let make = move |seams: CoreSeams| {
             let (sender, prepare) = (sender.clone(), prepare.clone());
             async move {
                 prepare(&seams).await;
@@ -447,6 +454,7 @@ fn a_core_that_stops_by_itself_ends_the_process_with_its_code() {
     server.visit(|core| core.exit_code = 22);
     let mut client = Client::connect(server.address());
     client.send(FrameKind::Status, 1, b"");
+    assert_eq!(client.answers(1), [(1, 0)]);
     assert_eq!(client.end(), b"");
     assert_eq!(
         server.executor.take().unwrap().wait().unwrap(),
@@ -473,15 +481,16 @@ fn a_core_that_panics_is_an_error_and_hangs_nobody() {
     let mut client = Client::connect(server.address());
     client.send(FrameKind::Bootstrap, 1, b"");
     let error = server.executor.take().unwrap().wait().unwrap_err();
-    assert!(
-        matches!(error, RuntimeError::Panicked { shard: 0, .. }),
-        "{error}"
-    );
+    let RuntimeError::Panicked { shard: 0, message } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(message, "asked to panic");
+    client.end();
 }
 
 #[test]
 fn a_core_that_cannot_be_made_ends_the_start() {
-    let make = async |_seams: Seams| -> Result<Echo, RuntimeError> {
+    let make = async |_seams: CoreSeams| -> Result<Echo, RuntimeError> {
         Err(RuntimeError::Core {
             message: "the log does not recover".to_owned(),
             exit_code: 21,
@@ -494,11 +503,25 @@ fn a_core_that_cannot_be_made_ends_the_start() {
     assert_eq!(error.exit_code(), 21);
 }
 
+/// What recovery waits for is cancelled, and nobody calls that a failure.
+#[test]
+fn a_stop_during_recovery_ends_it() {
+    let (sender, recovering) = channel();
+    let mut server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
+        sender.send(()).unwrap();
+        seams.disk.pause(Duration::from_secs(3600)).await;
+        let list = seams.disk.list(std::path::Path::new(".")).await;
+        assert_eq!(list.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+    });
+    recovering.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(server.stop().unwrap(), Exit { exit_code: 0 });
+}
+
 #[test]
 fn a_port_in_use_is_refused_before_anything_starts() {
     let held = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let listen = listener::local_address(&held).unwrap();
-    let make = async |_seams: Seams| -> Result<Echo, RuntimeError> { unreachable!() };
+    let make = async |_seams: CoreSeams| -> Result<Echo, RuntimeError> { unreachable!() };
     let config = ExecutorConfig { listen, ..config() };
     let Err(error) = Executor::start(config, None, make) else {
         panic!("a second server started on {listen}");
@@ -582,7 +605,7 @@ fn an_unknown_peer_is_refused_with_the_code() {
 }
 
 /// A server whose disk work runs in `directory` while the core is being made.
-async fn exercise_disk(seams: &Seams, directory: std::path::PathBuf) {
+async fn exercise_disk(seams: &CoreSeams, directory: std::path::PathBuf) {
     let disk = &seams.disk;
     let inner = directory.join("log-0");
     disk.create_directory(&inner).await.unwrap();
@@ -605,6 +628,11 @@ async fn exercise_disk(seams: &Seams, directory: std::path::PathBuf) {
     assert_eq!(block.bytes()[..4096], [5; 4096]);
     assert_eq!(block.bytes()[4096..], [0; 4096]);
     disk.pause(Duration::from_millis(1)).await;
+    // A future that is dropped in the middle is cancelled in the kernel, and its place is freed.
+    let mut dropped = Box::pin(disk.pause(Duration::from_secs(3600)));
+    let polled = std::future::poll_fn(|context| Poll::Ready(dropped.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    drop(dropped);
     disk.remove(&path).await.unwrap();
     let missing = disk.open(&path, OpenMode::Existing).await.unwrap_err();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
@@ -614,7 +642,7 @@ async fn exercise_disk(seams: &Seams, directory: std::path::PathBuf) {
 fn every_disk_operation_goes_through_the_ring() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let path = directory.path().to_owned();
-    let server = Server::with_core(1, config(), async move |seams: &Seams| {
+    let server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
         exercise_disk(seams, path.clone()).await;
     });
     Client::connect(server.address());
@@ -626,7 +654,7 @@ fn durable_writes_complete_and_read_back_beside_load_and_cold_work() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let path = directory.path().join("file");
     let in_server = path.clone();
-    let server = Server::with_core(1, config(), async move |seams: &Seams| {
+    let server = Server::with_core(1, config(), async move |seams: &CoreSeams| {
         let disk = seams.disk.clone();
         let file = disk.open(&in_server, OpenMode::New).await.unwrap();
         let pool = Pool::new(8192, 16_384);
@@ -662,11 +690,16 @@ fn durable_writes_complete_and_read_back_beside_load_and_cold_work() {
     assert!(bytes[8192..].iter().all(|byte| *byte == 2));
     let facts = server.executor().shards().facts_of(ShardId::new(0));
     assert!(facts.turns() > 0);
+    assert_eq!(
+        facts.registered_blocks(),
+        1,
+        "a block of 8 KiB fits any memory-lock limit"
+    );
 }
 
 #[test]
 fn two_shards_listen_on_ports_of_their_own_and_stop_together() {
-    let shards = vec![ShardPlacement::Anywhere; 2];
+    let shards = vec![ShardPlacement::Core(first_core()), ShardPlacement::Anywhere];
     let mut server = Server::start(1, ExecutorConfig { shards, ..config() });
     let addresses = server.executor().addresses().to_vec();
     assert_ne!(addresses[0], addresses[1]);

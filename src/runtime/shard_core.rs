@@ -1,4 +1,4 @@
-//! A shard as the loop drives it: begins turns when the first event comes, and ends them when all was told.
+//! A shard as the loop drives it.
 
 use super::clock::BootClock;
 use super::disk::RingDisk;
@@ -23,8 +23,6 @@ impl crate::shard::Seams for RingSeams {
 pub struct ShardCore {
     shard: Shard<RingSeams>,
     facts: NodeFacts,
-    /// Did an event of the present turn come already?
-    is_in_turn: bool,
     failure: Option<ShardError>,
 }
 
@@ -35,17 +33,8 @@ impl ShardCore {
         Self {
             shard,
             facts,
-            is_in_turn: false,
             failure: None,
         }
-    }
-
-    fn in_turn(&mut self) -> &mut Shard<RingSeams> {
-        if !self.is_in_turn {
-            self.is_in_turn = true;
-            self.shard.begin_turn();
-        }
-        &mut self.shard
     }
 }
 
@@ -65,53 +54,56 @@ impl Core for ShardCore {
         }
     }
 
+    fn begin_turn(&mut self) {
+        self.shard.begin_turn();
+    }
+
     fn on_tick(&mut self) {
-        self.in_turn().on_tick();
+        self.shard.on_tick();
     }
 
     fn on_client_open(&mut self, connection: ConnectionId, _: &Hello) {
-        self.in_turn().on_client_open(connection);
+        self.shard.on_client_open(connection);
     }
 
     fn on_client_frame(&mut self, connection: ConnectionId, frame: Frame<'_>) {
-        self.in_turn().on_client_frame(connection, &frame);
+        self.shard.on_client_frame(connection, &frame);
     }
 
     fn on_client_closed(&mut self, connection: ConnectionId) {
-        self.in_turn().on_client_closed(connection);
+        self.shard.on_client_closed(connection);
     }
 
     fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
-        self.in_turn().on_peer_up(peer, life);
+        self.shard.on_peer_up(peer, life);
     }
 
     fn on_peer_frame(&mut self, peer: PeerId, frame: Frame<'_>) {
-        self.in_turn().on_peer_frame(peer, &frame);
+        self.shard.on_peer_frame(peer, &frame);
     }
 
     fn on_peer_down(&mut self, peer: PeerId) {
-        self.in_turn().on_peer_down(peer);
+        self.shard.on_peer_down(peer);
     }
 
     fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {
-        self.in_turn().on_written(token, result);
+        self.shard.on_written(token, result);
     }
 
     fn end_turn(&mut self) {
-        self.in_turn().end_turn();
-        self.is_in_turn = false;
+        self.shard.end_turn();
         if let Some(failure) = self.shard.take_failure() {
             tracing::error!(code = "M201", "the shard stops: {failure}");
             self.failure.get_or_insert(failure);
         }
     }
 
-    fn wants_turn(&self) -> bool {
+    fn has_more(&self) -> bool {
         self.failure.is_none() && self.shard.has_more()
     }
 
     fn request_stop(&mut self) {
-        self.in_turn().request_stop();
+        self.shard.request_stop();
     }
 
     fn is_stopped(&self) -> bool {

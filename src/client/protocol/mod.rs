@@ -147,6 +147,12 @@ impl Protocol {
         self.want_map();
     }
 
+    /// Is a map asked for that has not come yet?
+    #[must_use]
+    pub const fn is_map_wanted(&self) -> bool {
+        self.map_wanted
+    }
+
     /// The newest map, if one arrived.
     #[must_use]
     pub const fn map(&self) -> Option<&Map> {

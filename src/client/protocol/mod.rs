@@ -12,7 +12,7 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` (what a
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction` (what a
 //! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:
@@ -26,6 +26,7 @@ mod completion;
 mod links;
 mod number;
 mod queries;
+mod reaction;
 mod timers;
 
 pub use completion::{Completion, Outcome};

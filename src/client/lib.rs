@@ -40,3 +40,6 @@ pub use options::Options;
 pub use protocol::{Completion, Dial, Outcome, Protocol};
 pub use query::QueryKey;
 pub use session::SessionKey;
+
+#[cfg(test)]
+mod loopback_tests;

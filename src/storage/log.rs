@@ -370,3 +370,7 @@ impl<F> Segment<F> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

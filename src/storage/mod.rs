@@ -41,6 +41,8 @@ pub mod segment;
 mod space;
 mod spares;
 mod tail;
+#[cfg(test)]
+mod test_disk;
 pub mod witness;
 
 pub use batch_memory::Entries;

@@ -102,6 +102,7 @@ pub struct OpenBatch {
     /// Bytes that the batch may take at most, everything included.
     bytes_max: usize,
     witness_bytes_max: usize,
+    runs_max: usize,
     runs: Vec<Run>,
     next_runs: Vec<u32>,
 }
@@ -132,7 +133,6 @@ impl OpenBatch {
         );
         let hole = block.reserve(lead.bytes() + BATCH_HEADER_BYTES);
         let start = hole + lead.bytes();
-        let (runs, next_runs) = (Vec::new(), Vec::new());
         Self {
             block,
             lead,
@@ -140,9 +140,20 @@ impl OpenBatch {
             sequence,
             bytes_max,
             witness_bytes_max,
-            runs,
-            next_runs,
+            runs_max: RUNS_MAX,
+            runs: Vec::new(),
+            next_runs: Vec::new(),
         }
+    }
+
+    /// The same batch, closed by a smaller directory than the format allows.
+    #[must_use]
+    pub(crate) fn with_runs_max(self, runs_max: usize) -> Self {
+        assert!(
+            (1..=RUNS_MAX).contains(&runs_max),
+            "a directory of {runs_max} runs"
+        );
+        Self { runs_max, ..self }
     }
 
     /// Bytes of a batch with one record, its witness included, as it is written.
@@ -184,7 +195,7 @@ impl OpenBatch {
     /// Could a record of so many bytes, padding included, still go into it?
     #[must_use]
     pub fn has_room(&self, record_bytes: usize) -> bool {
-        self.runs.len() < RUNS_MAX && self.bytes_with(record_bytes, 1) <= self.bytes_max
+        self.runs.len() < self.runs_max && self.bytes_with(record_bytes, 1) <= self.bytes_max
     }
 
     /// Bytes that it takes when it is sealed now with the largest witness.

@@ -1,8 +1,16 @@
 //! The numbers that a log is told: sizes and bounds. Defaults are the product's; tests use small ones.
 
+use super::directory::{DIRECTORY_HEADER_BYTES, RUN_BYTES, directory_bytes};
+use super::open_batch::OpenBatch;
+use super::record::record_bytes;
+use super::witness::ITEM_HEADER_BYTES;
 use crate::limits;
 use margay_raft::WriteId;
 use std::time::Duration;
+
+/// The directory takes one byte in so many of the largest batch.
+const DIRECTORY_SHARE: usize = 64;
+const _: () = assert!(limits::BATCH_BYTES_MAX / DIRECTORY_SHARE == limits::DIRECTORY_BYTES_MAX);
 
 /// Settings of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,20 @@ impl LogOptions {
         self.batch_bytes_max + limits::SEGMENT_HEADER_BYTES
     }
 
+    /// Runs of one directory at most: a full one closes its batch, and takes 1/64 of the largest batch.
+    #[must_use]
+    pub fn runs_max(&self) -> usize {
+        let bytes = (self.batch_bytes_max / DIRECTORY_SHARE).min(limits::DIRECTORY_BYTES_MAX);
+        (bytes - DIRECTORY_HEADER_BYTES) / RUN_BYTES
+    }
+
+    /// Bytes of a witness that tells of as many batches as it ever may, each with a full directory.
+    #[must_use]
+    pub fn witness_bytes_max(&self) -> usize {
+        let item = ITEM_HEADER_BYTES + directory_bytes(self.runs_max());
+        record_bytes(limits::WITNESSED_BATCHES_MAX * item)
+    }
+
     /// Asserts what the numbers must keep to.
     ///
     /// # Panics
@@ -98,10 +120,9 @@ impl LogOptions {
             self.record_bytes_max <= limits::RECORD_BYTES_MAX,
             "larger than a frame"
         );
-        assert!(
-            self.record_bytes_max * 2 <= self.batch_bytes_max,
-            "two records fit in a batch"
-        );
+        let record = record_bytes(self.record_bytes_max);
+        let least = OpenBatch::least_bytes(record, self.witness_bytes_max());
+        assert!(least <= self.batch_bytes_max, "the largest record needs a batch of {least}");
         let flights = 1..=limits::WRITES_IN_FLIGHT_MAX;
         assert!(
             flights.contains(&self.writes_in_flight),

@@ -91,18 +91,21 @@ impl<D: Disk> Log<D> {
         let segment = self.segments.back().expect("a log writes to a segment");
         let offset = u32::try_from(self.tail_offset).expect("segments are at most 2 GiB");
         Ok(PlacedBatch {
-            batch: OpenBatch::new(block, lead, sequence, bytes_max, witness_bytes),
+            batch: OpenBatch::new(block, lead, sequence, bytes_max, witness_bytes)
+                .with_runs_max(self.options.runs_max()),
             segment: segment.live.name,
             offset,
             waiting: Vec::new(),
         })
     }
 
-    /// Most that the witness of the next batch may have to tell.
+    /// Most that the witness of the next batch may have to tell: of all before it, but never of more batches than
+    /// can become durable between two.
     fn witness_bytes_max(&self) -> usize {
         let full = self.full.iter();
         let full = full.map(|full| ITEM_HEADER_BYTES + full.batch.directory_bytes());
-        record::record_bytes(self.commit.witness_bytes_max() + full.sum::<usize>())
+        let bytes = record::record_bytes(self.commit.witness_bytes_max() + full.sum::<usize>());
+        bytes.min(self.options.witness_bytes_max())
     }
 
     /// Memory for a batch that takes at least `least` bytes: the rest of the last block, while that is worth it.

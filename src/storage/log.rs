@@ -82,7 +82,7 @@ pub struct Log<D: Disk> {
     pub(super) last_hash: HeaderHash,
     /// Next group to get a head record in this segment; `None` when all have one.
     pub(super) heads_from: Option<GroupId>,
-    failure: Option<StorageError>,
+    pub(super) failure: Option<StorageError>,
     reported: Vec<(GroupId, WriteId)>,
 }
 
@@ -102,12 +102,10 @@ impl<D: Disk> Log<D> {
                 .is_some_and(|last| last.name == resume.restart.segment),
             "the restart batch stands in the last segment"
         );
-        let head = record::record_bytes(payload::HEAD_BYTES) as u64;
-        let heads = head * resume.groups.len() as u64;
-        let share = resume.segment_bytes / limits::HEAD_SHARE;
         assert!(
-            heads <= share,
-            "heads of {heads} bytes in a share of {share} of a segment"
+            resume.groups.len() <= groups_max(resume.segment_bytes),
+            "the heads of {} groups take too much of a segment",
+            resume.groups.len()
         );
         let spares = Self::spares_of(&disk, &options, &resume);
         let mut groups = GroupLogs::default();
@@ -197,6 +195,12 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn options(&self) -> &LogOptions {
         &self.options
+    }
+
+    /// Groups that may live here at most: their heads take a bounded share of a segment.
+    #[must_use]
+    pub fn groups_max(&self) -> usize {
+        groups_max(self.segment_bytes)
     }
 
     /// Everything up to here is durable.
@@ -300,7 +304,8 @@ impl<D: Disk> Log<D> {
     pub fn on_idle(&mut self, elapsed: Duration) -> Result<(), StorageError> {
         self.check_alive()?;
         let is_busy = self.commit.is_writing() || self.open.is_some() || !self.full.is_empty();
-        if is_busy || elapsed < self.options.witness_idle {
+        let is_idle = !is_busy && elapsed >= self.options.witness_idle;
+        if !is_idle || !self.has_room_for_upkeep(record::record_bytes(payload::HEAD_BYTES)) {
             return Ok(());
         }
         let needs_heads = self.heads_from.is_some() && self.segments.len() > 1;
@@ -345,6 +350,15 @@ impl<D: Disk> Log<D> {
             }
         }
     }
+}
+
+/// Groups whose heads fit into their share of a segment.
+fn groups_max(segment_bytes: u64) -> usize {
+    let head = record::record_bytes(payload::HEAD_BYTES) as u64;
+    let fitting = segment_bytes / limits::HEAD_SHARE / head;
+    usize::try_from(fitting)
+        .unwrap_or(usize::MAX)
+        .min(limits::GROUPS_PER_NODE_MAX)
 }
 
 impl<D: Disk> fmt::Debug for Log<D> {

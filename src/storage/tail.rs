@@ -42,7 +42,8 @@ const _: () = assert!(
 );
 
 impl<D: Disk> Log<D> {
-    /// The batch that takes the next record of so many bytes: the open one if it fits, else a new one.
+    /// The batch that takes the next record of so many bytes: the open one if it fits, else a new one. If there can
+    /// be none the log has failed: whoever appends has changed what it believes already.
     pub(super) fn open_for(&mut self, record_bytes: usize) -> Result<&mut OpenBatch, StorageError> {
         self.check_alive()?;
         if self
@@ -53,7 +54,8 @@ impl<D: Disk> Log<D> {
             self.close();
         }
         if self.open.is_none() {
-            self.open = Some(self.new_batch(record_bytes)?);
+            let opened = self.new_batch(record_bytes);
+            self.open = Some(opened.inspect_err(|failure| self.failure = Some(failure.clone()))?);
         }
         let open = self.open.as_mut().expect("opened above");
         Ok(&mut open.batch)

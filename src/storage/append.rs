@@ -198,6 +198,7 @@ impl<D: Disk> Log<D> {
     pub fn remove_group(&mut self, group: GroupId) -> Result<Sequence, StorageError> {
         let own = OwnRecord::new(RecordKind::GroupRemoved, group);
         let place = self.append_own(own, &[], Waiter::Nobody)?;
+        self.ledger.forget_pointers(group);
         if let Some(gone) = self.groups.remove(group) {
             self.ledger.retire(place.sequence, gone.segments());
         }

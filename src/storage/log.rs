@@ -54,6 +54,8 @@ pub(super) struct Segment<F> {
     pub(super) pin: Rc<()>,
     /// The batch with the last of the segment's head records, once every group has one in it.
     pub(super) heads_complete: Option<u64>,
+    /// The next manifest says what it holds.
+    pub(super) is_noted_full: bool,
 }
 
 /// The log of a shard; see the module.
@@ -94,6 +96,7 @@ impl<D: Disk> Log<D> {
     /// contradicts itself.
     #[must_use]
     pub fn resume(disk: D, options: LogOptions, resume: Resume<D>) -> Self {
+        let options = options.fitted_to(resume.segment_bytes);
         options.check();
         assert!(
             resume
@@ -141,6 +144,7 @@ impl<D: Disk> Log<D> {
             options,
             disk,
         };
+        log.note_full_segments();
         log.spares.wake();
         log.finish_heads();
         log
@@ -164,6 +168,7 @@ impl<D: Disk> Log<D> {
             .collect();
         let blank = |name| SegmentEntry { name, full: None };
         entries.extend(resume.segments.last().map(|live| blank(live.name)));
+        entries.extend(resume.held.iter().copied());
         entries.extend(resume.spares.iter().map(|spare| blank(spare.name)));
         let wanted = options.spares + limits::RESERVE_SEGMENTS;
         let ready = resume.spares.clone();
@@ -286,11 +291,15 @@ impl<D: Disk> Log<D> {
             self.failure = Some(failure.clone());
             return Err(failure);
         }
+        let durable = self.commit.on_returned(sequence);
+        let are_several = durable.len() > 1;
         self.reported.clear();
-        for durable in self.commit.on_returned(sequence) {
-            self.reported.extend(durable.groups);
+        self.reported
+            .extend(durable.into_iter().flat_map(|durable| durable.groups));
+        if are_several {
+            self.keep_latest();
         }
-        self.keep_latest();
+        self.note_full_segments();
         self.on_covered();
         self.forget_old_batches();
         Ok(&self.reported)
@@ -381,6 +390,7 @@ impl<F> Segment<F> {
             live,
             pin: Rc::new(()),
             heads_complete: None,
+            is_noted_full: false,
         }
     }
 }

@@ -75,6 +75,7 @@ fn fresh(disk: &TestDisk, options: LogOptions) -> Log<TestDisk> {
         first_sequence: 1,
         last_sequence: 1,
         last_hash: sealed.item.hash,
+        is_held: false,
     };
     let resume = Resume {
         log_id: 1,
@@ -86,6 +87,7 @@ fn fresh(disk: &TestDisk, options: LogOptions) -> Log<TestDisk> {
         covered_sequence: 0,
         segments: vec![live],
         spares,
+        held: Vec::new(),
         groups: Vec::new(),
     };
     Log::resume(disk.clone(), options, resume)
@@ -160,7 +162,8 @@ fn lent(log: &Log<TestDisk>, group: GroupId, first: u64, last: u64, bytes_max: u
             .records()
             .map(|record| record.unwrap().index().number())
             .collect(),
-        other => panic!("{other:?}"),
+        Lent::OnDisk => panic!("only on disk"),
+        Lent::Absent => panic!("absent"),
     }
 }
 
@@ -741,4 +744,43 @@ fn a_storm_of_hard_states_fills_many_batches_and_all_are_reported() {
         reported.map(|(group, _)| *group).collect::<Vec<_>>(),
         groups
     );
+}
+
+#[test]
+fn the_manifest_tells_of_a_full_segment_only_when_its_last_batch_is_durable() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(
+        &disk,
+        LogOptions {
+            writes_in_flight: 2,
+            ..options()
+        },
+    );
+    while log.segments.len() < 2 {
+        append(&mut log, GROUP, &[7; 9000]);
+        log.submit().unwrap();
+        while log.segments.len() < 2 && disk.writes_under_way() > 1 {
+            let write = disk.take_write().unwrap();
+            log.on_written(write.token, Ok(write.bytes.len())).unwrap();
+        }
+    }
+    assert!(
+        !log.segments[0].is_noted_full,
+        "its last batch is under way"
+    );
+    settle(&mut log, &disk);
+    assert!(log.segments[0].is_noted_full);
+}
+
+#[test]
+fn a_group_born_again_owes_nothing_to_the_checkpoints_of_the_one_before() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    append(&mut log, GROUP, b"x");
+    checkpoint(&mut log, GROUP);
+    log.remove_group(GROUP).unwrap();
+    log.create_group(GROUP, &created()).unwrap();
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    assert_eq!(log.checkpoint_covered(GROUP), Index::ZERO);
 }

@@ -74,6 +74,26 @@ impl LogOptions {
         self.batch_bytes_max + limits::SEGMENT_HEADER_BYTES
     }
 
+    /// The same for a log whose segments have another size: batches and records shrink to what fits. The shard
+    /// refuses larger records before they get here.
+    #[must_use]
+    pub fn fitted_to(self, segment_bytes: u64) -> Self {
+        let room = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
+        let room = room.saturating_sub(limits::SEGMENT_HEADER_BYTES);
+        let batch_bytes_max = self.batch_bytes_max.min(room);
+        let fitted = Self {
+            segment_bytes,
+            batch_bytes_max,
+            ..self
+        };
+        let frame = OpenBatch::least_bytes(0, fitted.witness_bytes_max());
+        let record = batch_bytes_max.saturating_sub(frame + limits::WRITE_UNIT_BYTES);
+        Self {
+            record_bytes_max: self.record_bytes_max.min(record),
+            ..fitted
+        }
+    }
+
     /// Runs of one directory at most: a full one closes its batch, and takes 1/64 of the largest batch.
     #[must_use]
     pub fn runs_max(&self) -> usize {
@@ -122,7 +142,10 @@ impl LogOptions {
         );
         let record = record_bytes(self.record_bytes_max);
         let least = OpenBatch::least_bytes(record, self.witness_bytes_max());
-        assert!(least <= self.batch_bytes_max, "the largest record needs a batch of {least}");
+        assert!(
+            least <= self.batch_bytes_max,
+            "the largest record needs a batch of {least}"
+        );
         let flights = 1..=limits::WRITES_IN_FLIGHT_MAX;
         assert!(
             flights.contains(&self.writes_in_flight),
@@ -168,5 +191,16 @@ mod tests {
     fn the_defaults_and_the_small_numbers_keep_to_the_rules() {
         LogOptions::default().check();
         LogOptions::small().check();
+    }
+
+    #[test]
+    fn a_log_with_small_segments_keeps_them_under_large_options() {
+        for segment_bytes in [limits::SEGMENT_BYTES_MIN, 256 << 10, 1 << 20] {
+            let fitted = LogOptions::default().fitted_to(segment_bytes);
+            fitted.check();
+            assert!(fitted.record_bytes_max > 16 << 10, "{fitted:?}");
+        }
+        let default = LogOptions::default();
+        assert_eq!(default.fitted_to(default.segment_bytes), default);
     }
 }

@@ -6,6 +6,8 @@
 //! * no group has an entry, a chunk, a pointer or its birth in it, and what replaced them is *covered*,
 //! * a later segment has the head records of all groups, covered too: terms and votes are there again.
 //!
+//! A segment that recovery holds back for a damaged group stays, and with it all later ones.
+//!
 //! Entries leave the index when their group's checkpoint covers them and the shard lets them go
 //! ([`Log::release`]). A group that writes little can hold the oldest segment for long: [`Log::oldest_holders`] says
 //! who does, and a checkpoint of theirs helps.
@@ -82,6 +84,11 @@ impl Ledger {
     /// A checkpoint counts once `sequence` is covered.
     pub(super) fn expect_pointer(&mut self, sequence: u64, group: GroupId, at: Index) {
         self.pointers.push_back((sequence, group, at));
+    }
+
+    /// The group is gone; one that is born under its id later has nothing to do with its checkpoints.
+    pub(super) fn forget_pointers(&mut self, group: GroupId) {
+        self.pointers.retain(|(_, of, _)| *of != group);
     }
 
     fn take_pointer(&mut self, covered: u64) -> Option<(GroupId, Index)> {
@@ -242,7 +249,8 @@ impl<D: Disk> Log<D> {
             .iter()
             .chain(&self.open)
             .all(|batch| batch.segment != name);
-        is_told_again
+        !oldest.live.is_held
+            && is_told_again
             && is_written
             && oldest.live.last_sequence <= covered
             && !self.ledger.is_used(name.number)

@@ -134,6 +134,7 @@ impl<D: Disk> Log<D> {
             first_sequence: self.next_sequence,
             last_sequence: self.next_sequence,
             last_hash: HeaderHash::ZERO,
+            is_held: false,
         }));
         self.tail_offset = limits::SEGMENT_HEADER_BYTES as u64;
         self.heads_from = Some(GroupId::SYSTEM);
@@ -171,22 +172,32 @@ impl<D: Disk> Log<D> {
         segment.live.last_hash = sealed.item.hash;
         let token = WriteToken(sequence);
         let file = segment.live.file.clone();
-        self.note_full_before(at);
         self.memory.push(&mut sealed);
         self.commit.on_submitted(kind, sealed.item, placed.waiting);
         self.disk
             .write_durable(&file, sealed.write_offset, sealed.write, token);
     }
 
-    /// The first batch of a segment is on its way: what the one before it holds is known.
-    fn note_full_before(&self, at: usize) {
-        let before = at
-            .checked_sub(1)
-            .and_then(|before| self.segments.get(before));
-        let Some(Segment { live, .. }) = before else {
-            return;
-        };
-        let full = full_segment(live.first_sequence, live.last_sequence, live.last_hash);
-        self.spares.state().borrow_mut().on_full(live.name, full);
+    /// What a full segment holds may be told by the manifest once its last batch is durable, and not before: a
+    /// manifest that names a batch that a crash took would read as damage.
+    pub(super) fn note_full_segments(&mut self) {
+        let durable = self.commit.durable();
+        let (full, open) = (&self.full, &self.open);
+        for segment in self.segments.iter_mut().rev().skip(1) {
+            let live = &segment.live;
+            if segment.is_noted_full {
+                break;
+            }
+            let is_waiting = full
+                .iter()
+                .chain(open)
+                .any(|batch| batch.segment == live.name);
+            if is_waiting || live.last_sequence > durable {
+                continue;
+            }
+            let holds = full_segment(live.first_sequence, live.last_sequence, live.last_hash);
+            self.spares.state().borrow_mut().on_full(live.name, holds);
+            segment.is_noted_full = true;
+        }
     }
 }

@@ -9,19 +9,19 @@ use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_simulation::disk_random::Random;
 use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
 
-pub struct Workload {
+pub(crate) struct Workload {
     random: Random,
     write: u64,
     groups: u64,
 }
 
 impl Workload {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { random: Random::new(seed), write: 0, groups: 4 }
     }
 
     /// Runs `steps` steps, or until the log fails or the power goes off.
-    pub fn run(&mut self, world: &mut World, steps: usize) {
+    pub(crate) fn run(&mut self, world: &mut World, steps: usize) {
         for _ in 0..steps {
             if !self.step(world) || world.disk.is_crashed() {
                 return;
@@ -69,8 +69,9 @@ impl Workload {
         if world.model.state().contains_key(&group) {
             return Some(group);
         }
-        let result = world.log.create_group(group, &created(group));
-        world.note(Told::Create(group), result).then_some(group)
+        let replica = world.model.next_replica();
+        let result = world.log.create_group(group, &created(group, replica));
+        world.note(Told::Create(group, replica), result).then_some(group)
     }
 
     fn entry(&mut self, world: &mut World) -> bool {
@@ -156,7 +157,7 @@ impl Workload {
             first_origin: 0,
             stream_bytes: 0,
             chunks,
-            replica: ReplicaNumber::new(1),
+            replica: model.replica,
             tail: Tail::Keep,
             stream_hash: [0; 16],
             live_hash: [0; 16],
@@ -183,7 +184,7 @@ impl Workload {
 }
 
 /// What a chunk of a checkpoint holds: anything, as long as a test knows it again.
-pub fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
+pub(crate) fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
     let mut bytes = vec![at.index.number().to_le_bytes()[0]; 700];
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes

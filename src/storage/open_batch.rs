@@ -479,6 +479,39 @@ mod tests {
     }
 
     #[test]
+    fn no_view_of_a_damaged_batch_panics_and_headers_bind_what_they_name() {
+        let mut batch = open(Lead::Nothing);
+        for index in 1..20 {
+            batch.append(&fields(index % 2, u64::from(index)), &[&[0xA5; 40]]);
+        }
+        let witness = Witness {
+            durable_sequence: 6,
+            items: Vec::new(),
+        };
+        let (sealed, _) = batch.seal(&stamp(8192), Some(&witness));
+        let good = sealed.bytes.to_vec();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0xFF;
+            let Ok(view) = BatchView::parse(&bad) else {
+                assert!(at < BATCH_HEADER_BYTES, "byte {at} is not of the header");
+                continue;
+            };
+            let is_whole = view.directory().is_ok() && view.witness().is_ok();
+            let (directory, end) = {
+                let header = view.header();
+                (
+                    header.directory_offset,
+                    header.witness_offset + header.witness_length,
+                )
+            };
+            let is_named = (directory as usize..end as usize).contains(&at);
+            assert_eq!(is_whole, !is_named, "byte {at}");
+            let _ = record::records(view.record_bytes()).count();
+        }
+    }
+
+    #[test]
     fn records_are_lent_before_the_batch_is_sealed() {
         let mut batch = open(Lead::Nothing);
         let placed = batch.append_pieces(&fields(1, 1), &[b"abc"]);

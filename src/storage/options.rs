@@ -176,7 +176,7 @@ pub struct Sequence(pub u64);
 
 /// For whom a record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiter {
+pub(crate) enum Waiter {
     /// The core of the group: it is told when this write is durable.
     Core(WriteId),
     /// Nobody; or somebody who asks for the durable sequence.

@@ -11,7 +11,7 @@
 //!
 //! A spare is listed in the manifest *before* it is used, so a switch of segments writes no manifest. A file
 //! that was never written costs file system metadata with every write, so a spare is written once with zeros,
-//! in small paced pieces without sync, and synced once.
+//! in small pieces without sync, and synced once. The pieces are paced while there is another spare.
 //!
 //! The log and the task share [`SpareState`]; the task runs while there is something to do and then ends.
 
@@ -290,7 +290,7 @@ impl<D: Disk> Spares<D> {
     /// Makes a segment, or finds that the disk is full, which is no failure.
     async fn add(&self, number: u32, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
         let path = segment_path(&self.directory, number);
-        let filled = fill(&self.disk, &path, self.segment_bytes, Some(self.pause)).await;
+        let filled = fill(&self.disk, &path, self.segment_bytes, || self.pace()).await;
         let file = match filled {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -317,6 +317,13 @@ impl<D: Disk> Spares<D> {
         Ok(())
     }
 
+    /// The pause between two pieces, while there is a spare beside the reserve. Without one the foreground is about
+    /// to stand still, which is worse than slow writes.
+    fn pace(&self) -> Option<Duration> {
+        let has_spare = self.state.borrow().ready_count() > limits::RESERVE_SEGMENTS;
+        has_spare.then_some(self.pause)
+    }
+
     async fn write_manifest(&self, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
         let body = {
             let state = self.state.borrow();
@@ -334,12 +341,12 @@ impl<D: Disk> Spares<D> {
 }
 
 /// Makes a file of a segment's size, written once with zeros and synced. A file of that name is a remain of an
-/// interrupted filling and goes first. Without a pause it is done at full speed: at a time without foreground.
+/// interrupted filling and goes first. `pause` is asked after every piece; `None` goes on at once.
 async fn fill<D: Disk>(
     disk: &D,
     path: &Path,
     size_bytes: u64,
-    pause: Option<Duration>,
+    pause: impl Fn() -> Option<Duration>,
 ) -> io::Result<D::File> {
     let folder = path.parent().unwrap_or(path);
     if disk.free_bytes(folder).await? < size_bytes {
@@ -365,7 +372,7 @@ async fn fill<D: Disk>(
             return Err(io::ErrorKind::StorageFull.into());
         }
         at += length as u64;
-        if let Some(pause) = pause {
+        if let Some(pause) = pause() {
             disk.pause(pause).await;
         }
     }
@@ -392,7 +399,7 @@ pub async fn format_log<D: Disk>(
     let mut segments = Vec::new();
     for number in 1..=count {
         let path = segment_path(directory, number);
-        let filled = fill(disk, &path, options.segment_bytes, None).await;
+        let filled = fill(disk, &path, options.segment_bytes, || None).await;
         filled.map_err(|error| StorageError::io("fill", &path, error))?;
         segments.push(SegmentEntry {
             name: SegmentName {

@@ -784,3 +784,71 @@ fn a_group_born_again_owes_nothing_to_the_checkpoints_of_the_one_before() {
     rest(&mut log, &disk);
     assert_eq!(log.checkpoint_covered(GROUP), Index::ZERO);
 }
+
+/// What `has_room` promises is kept, whatever the sizes and whenever writes return; and what is held reads back.
+#[test]
+fn an_append_that_was_asked_for_never_fails_and_reads_back() {
+    for seed in 1..=6_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut draw = |bound: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % bound
+        };
+        let disk = TestDisk::new();
+        let writes_in_flight = usize::try_from(1 + seed % 4).unwrap();
+        let options = LogOptions {
+            writes_in_flight,
+            segments_max: 6,
+            ..options()
+        };
+        let mut log = with_groups(&disk, options);
+        let mut refusals = 0;
+        for step in 0..3000_u64 {
+            let group = if draw(3) == 0 { OTHER } else { GROUP };
+            let bound = if draw(4) == 0 { 16 << 10 } else { 300 };
+            let length = draw(bound);
+            let payload = vec![step.to_le_bytes()[0]; usize::try_from(length).unwrap()];
+            if log.has_room(record::record_bytes(payload.len())) {
+                append(&mut log, group, &payload);
+            } else {
+                refusals += 1;
+                settle(&mut log, &disk);
+                for holder in log.oldest_holders() {
+                    if log.has_room_for_upkeep(4096) {
+                        checkpoint(&mut log, holder);
+                    }
+                }
+                settle(&mut log, &disk);
+                rest(&mut log, &disk);
+                for holder in [GROUP, OTHER] {
+                    let last = log.last(holder).index;
+                    log.release(holder, last);
+                }
+                log.tend();
+            }
+            match draw(8) {
+                0 => drop(settle(&mut log, &disk)),
+                1 | 2 => log.submit().unwrap(),
+                3 => disk.run_tasks(),
+                _ => {}
+            }
+        }
+        assert!(refusals > 0, "seed {seed} never ran out of room");
+        settle(&mut log, &disk);
+        for group in [GROUP, OTHER] {
+            let Some(first) = log.first(group) else {
+                continue;
+            };
+            let last = log.last(group).index;
+            let loaded = run(log.load(group, first, last, usize::MAX)).unwrap();
+            let count = records(&loaded.bytes).map(Result::unwrap).count() as u64;
+            assert_eq!(
+                (loaded.last, count),
+                (last, last.since(first) + 1),
+                "seed {seed}"
+            );
+        }
+    }
+}

@@ -48,13 +48,13 @@ mod tail;
 mod test_disk;
 pub mod witness;
 
+pub use append::NewEntry;
 pub use batch_memory::Entries;
 pub use block::{Block, Pool, Slice};
 pub use disk::{ColdTask, Disk, OpenMode, WriteToken};
 pub use error::StorageError;
 pub use lent::Lent;
 pub use load::Loaded;
-pub use append::NewEntry;
 pub use log::Log;
 pub use options::{LogOptions, Sequence};
 pub use resume::Resume;

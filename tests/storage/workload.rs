@@ -123,6 +123,15 @@ impl Workload {
         if high <= low {
             return true;
         }
+        // Entries are only replaced by those of a later leader: index and term name one entry for ever.
+        if model.last().term >= model.hard_state.term {
+            let next = HardState { term: model.last().term.next(), voted_for: None };
+            let write = self.next_write();
+            let result = world.log.save_hard_state(group, next, write);
+            if !world.note(Told::HardState(group, next), result) {
+                return false;
+            }
+        }
         let from = Index::new(high - self.random.below((high - low).min(4)));
         let write = self.next_write();
         let result = world.log.truncate(group, from, write);

@@ -1,8 +1,12 @@
 //! Margay: a replicated state machine server for bare-metal Linux.
+//!
+//! `raft` decides, `machine` computes, `storage` remembers.
 
 pub mod codes;
 mod command;
 pub mod config;
+pub mod limits;
 mod server;
+pub mod storage;
 
 pub use server::Server;

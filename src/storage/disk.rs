@@ -49,11 +49,7 @@ pub trait Disk: Clone + 'static {
     fn size_bytes(&self, file: &Self::File) -> impl Future<Output = io::Result<u64>>;
 
     /// Reserves room for a file, without changing what is written already.
-    fn allocate(
-        &self,
-        file: &Self::File,
-        size_bytes: u64,
-    ) -> impl Future<Output = io::Result<()>>;
+    fn allocate(&self, file: &Self::File, size_bytes: u64) -> impl Future<Output = io::Result<()>>;
 
     /// Reads into `buffer` from `offset_bytes`; gives the buffer back with the number of bytes read, which is
     /// smaller only at the end of the file.

@@ -91,18 +91,11 @@ struct Grant {
     reason: &'static str,
 }
 
-const GRANTS: [Grant; 2] = [
-    Grant {
-        file: "src/command/format.rs",
-        import: "storage",
-        reason: "makes the blank manifests, without a server",
-    },
-    Grant {
-        file: "src/command/inspect.rs",
-        import: "storage",
-        reason: "reads the files of a stopped node",
-    },
-];
+const GRANTS: [Grant; 1] = [Grant {
+    file: "src/command/identity.rs",
+    import: "storage",
+    reason: "a manifest is written and read where no server runs",
+}];
 
 const REMEDY: &str =
     "turn the arrow round or move the code to the module that may, see tests/tidy/layers.rs";

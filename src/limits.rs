@@ -1,0 +1,146 @@
+//! Every limit of the server that is not a setting, with the relations that must hold between them.
+//!
+//! Numbers that end up in files (`*_BYTES_MAX` of batches, directories and records) are frozen: a smaller one
+//! would refuse what an earlier version wrote. The others may be tuned; the assertions say how far.
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Direct writes start and end at multiples of this, whatever smaller unit a device allows.
+pub const WRITE_UNIT_BYTES: usize = 4 * KIB;
+
+/// Largest command of a client, its operation and payload.
+pub const COMMAND_BYTES_MAX: usize = MIB;
+/// Largest frame between processes.
+pub const FRAME_BYTES_MAX: usize = MIB + 4 * KIB;
+/// Largest payload of a record: what the largest frame can carry.
+pub const RECORD_BYTES_MAX: usize = FRAME_BYTES_MAX;
+const _: () = assert!(
+    COMMAND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
+    "a command must fit into a frame with all headers"
+);
+
+/// Largest batch, everything included: what one durable write may carry.
+pub const BATCH_BYTES_MAX: usize = 2 * MIB;
+/// Largest directory of a batch. A full one closes its batch.
+pub const DIRECTORY_BYTES_MAX: usize = 32 * KIB;
+/// Most batches of which a witness may have to tell: the greatest number of writes in flight, and an idle
+/// witness. Recovery takes this many for the window of a crash, whatever is configured.
+pub const WITNESSED_BATCHES_MAX: usize = WRITES_IN_FLIGHT_MAX + 1;
+/// Durable writes under way by default. One costs the least processor time, and more were no faster.
+pub const WRITES_IN_FLIGHT: usize = 1;
+/// Most that may be configured.
+pub const WRITES_IN_FLIGHT_MAX: usize = 4;
+const _: () = assert!(WRITES_IN_FLIGHT >= 1 && WRITES_IN_FLIGHT <= WRITES_IN_FLIGHT_MAX);
+const _: () = assert!(
+    RECORD_BYTES_MAX + (2 + WITNESSED_BATCHES_MAX) * (DIRECTORY_BYTES_MAX + 4 * KIB)
+        <= BATCH_BYTES_MAX,
+    "the largest record must fit into a batch whatever its witness has to tell"
+);
+
+/// Header of a segment: one write unit, so that it leaves in the same write as the first batch.
+pub const SEGMENT_HEADER_BYTES: usize = WRITE_UNIT_BYTES;
+/// Size of a segment by default.
+pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
+/// Smallest size of a segment: tests and simulations switch often.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * KIB as u64;
+/// Largest size: offsets in a segment have 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 31;
+const _: () = assert!(
+    (SEGMENT_HEADER_BYTES + BATCH_BYTES_MAX) as u64 <= SEGMENT_BYTES,
+    "the largest batch must fit into a fresh segment"
+);
+/// Segments of one log at most: its manifest has room for these from the start.
+pub const SEGMENTS_MAX: usize = 4096;
+/// Spare segments kept ready beside the reserve.
+pub const SPARE_SEGMENTS: usize = 2;
+/// Spare segments that only hard states, heads, checkpoints and restarts may use.
+pub const RESERVE_SEGMENTS: usize = 1;
+/// The share of a segment that the head records of all groups may take: 1 in this many.
+pub const HEAD_SHARE: u64 = 16;
+/// Bytes of one unsynced write when a spare is filled. Large ones make the next durable write slow.
+pub const FILL_BYTES: usize = 128 * KIB;
+/// Pause between two of those: 20 MB/s leave the foreground alone.
+pub const FILL_PAUSE_MS: u64 = 6;
+const _: () = assert!(
+    FILL_BYTES as u64 * 1000 / FILL_PAUSE_MS <= 24_000_000,
+    "filling must not crowd out the foreground"
+);
+
+/// Memory for batches, per shard.
+pub const BATCH_POOL_BYTES: usize = 64 * MIB;
+/// Memory that written batches may keep, so that followers and machines are served without a read.
+pub const BATCH_RETAINED_BYTES: usize = 32 * MIB;
+const _: () = assert!(
+    BATCH_RETAINED_BYTES + (WITNESSED_BATCHES_MAX + 2) * BATCH_BYTES_MAX <= BATCH_POOL_BYTES,
+    "writes in flight, a waiting batch and an open one need memory beside what is kept"
+);
+/// Idle time after an acknowledged batch until a batch with nothing but its witness is written.
+pub const WITNESS_IDLE_MS: u64 = 5;
+/// Head records that one batch carries at most.
+pub const HEADS_PER_BATCH: usize = 64;
+
+/// Bytes of one chunk of a checkpoint's stream.
+pub const CHECKPOINT_CHUNK_BYTES: usize = 256 * KIB;
+const _: () = assert!(CHECKPOINT_CHUNK_BYTES + 4 * KIB <= RECORD_BYTES_MAX);
+/// A checkpoint is due when this much was appended since the last one, or twice its size.
+pub const CHECKPOINT_TRIGGER_BYTES: u64 = 64 * MIB as u64;
+/// Replicas of one node at most.
+pub const GROUPS_PER_NODE_MAX: usize = 16_384;
+/// Voters of a group at most.
+pub const VOTERS_MAX: usize = 7;
+/// Members of a group at most, learners included.
+pub const MEMBERS_MAX: usize = 16;
+/// Logs that a node's manifest can list: those of the shards, and of earlier placements.
+pub const LOGS_MAX: usize = 256;
+/// Bytes of a cluster's name at most.
+pub const CLUSTER_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes under way to one follower, over all groups of a pair of cores.
+pub const FOLLOWER_WINDOW_BYTES: usize = 8 * MIB;
+/// Messages under way to one follower, over all groups of a pair of cores.
+pub const FOLLOWER_WINDOW_MESSAGES: usize = 256;
+/// Bytes under way to one follower of one group.
+pub const GROUP_WINDOW_BYTES: usize = MIB;
+const _: () = assert!(GROUP_WINDOW_BYTES <= FOLLOWER_WINDOW_BYTES);
+
+/// Proposals of one group that are appended and not applied.
+pub const PROPOSALS_MAX: usize = 16_384;
+/// Bytes of these.
+pub const PROPOSAL_BYTES_MAX: usize = 64 * MIB;
+/// Sessions of one group.
+pub const SESSIONS_PER_GROUP_MAX: usize = 200_000;
+/// Sessions attached to one connection.
+pub const SESSIONS_PER_CONNECTION_MAX: usize = 65_536;
+/// Commands of one session under way.
+pub const SESSION_WINDOW: usize = 1_024;
+const _: () = assert!(
+    SESSION_WINDOW <= u16::MAX as usize,
+    "the distance in a command has 16 bits"
+);
+/// Outputs that one session may have cached.
+pub const SESSION_CACHE_BYTES_MAX: usize = 4 * MIB;
+/// Outputs that all sessions of a group may have cached.
+pub const GROUP_CACHE_BYTES_MAX: usize = 256 * MIB;
+/// Largest event.
+pub const EVENT_BYTES_MAX: usize = 64 * KIB;
+/// Events of one session that it has not acknowledged.
+pub const PENDING_EVENTS_MAX: usize = 1_024;
+/// Bytes of these.
+pub const PENDING_EVENT_BYTES_MAX: usize = MIB;
+/// Timers or expiries that one entry carries out.
+pub const DUE_PER_ENTRY_MAX: usize = 256;
+/// Sessions that one entry refreshes.
+pub const REFRESHES_PER_ENTRY_MAX: usize = 16_384;
+const _: () = assert!(REFRESHES_PER_ENTRY_MAX * 24 <= COMMAND_BYTES_MAX);
+/// Reads of one group that wait.
+pub const WAITING_READS_MAX: usize = 16_384;
+/// How long a read waits.
+pub const WAITING_READ_MS: u64 = 1_000;
+
+/// Connections of one shard.
+pub const CONNECTIONS_MAX: usize = 8_192;
+/// Time that a connection has for its hello.
+pub const HANDSHAKE_MS: u64 = 2_000;
+/// Messages in a mailbox between cores.
+pub const MAILBOX_MESSAGES: usize = 4_096;

@@ -9,6 +9,7 @@ macro_rules! number {
     ($(#[$documentation:meta])* $name:ident: $inner:ty) => {
         $(#[$documentation])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[repr(transparent)]
         pub struct $name($inner);
 

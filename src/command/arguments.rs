@@ -1,7 +1,11 @@
 //! What people type: global options and verbs.
 
+use super::bootstrap::Bootstrap;
 use super::endpoint::Endpoint;
 use super::format::Format;
+use super::keyspace::Keyspace;
+use super::run::Run;
+use super::status::Status;
 use super::version::version;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -21,6 +25,10 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Format(Format),
+    Run(Run),
+    Bootstrap(Bootstrap),
+    Keyspace(Keyspace),
+    Status(Status),
 }
 
 /// Options that every verb takes.

@@ -2,6 +2,7 @@
 
 use super::arguments::{Color, Globals, Output};
 use crate::codes::Failure;
+use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
@@ -65,4 +66,14 @@ impl Console {
         }
         let _ = writeln!(stderr(), "{text}");
     }
+}
+
+/// Rows below a header, in columns.
+pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header)
+        .add_rows(rows);
+    table.trim_fmt()
 }

@@ -11,13 +11,21 @@
 //! place. A verb that does nothing yet does not exist.
 
 mod arguments;
+mod bootstrap;
+mod cluster;
+mod connection;
 mod console;
 mod data_directory;
+mod deadline;
 mod endpoint;
 mod format;
 mod identity;
+mod keyspace;
 mod lock;
+mod overview;
+mod run;
 mod settings;
+mod status;
 mod version;
 
 use crate::codes::{Exit, Failure};
@@ -35,6 +43,10 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let console = Console::new(&globals);
     let outcome = match verb {
         Verb::Format(format) => format.execute(&console, &globals),
+        Verb::Run(run) => run.execute(&console, &globals),
+        Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
+        Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
+        Verb::Status(status) => status.execute(&console, &globals),
     };
     match outcome {
         Ok(exit) => exit,

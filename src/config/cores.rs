@@ -1,4 +1,4 @@
-//! The cores that shards run on, as people write them: `auto`, `3`, `2-15`, `0,2,4-7`.
+//! The cores that shards run on, as people write them: `auto`, `3`, `2-15`, `0,2,4-7`, `anywhere:2`.
 
 use super::setting::Setting;
 use std::fmt;
@@ -6,11 +6,16 @@ use std::fmt;
 /// Highest core number believed; above it a list is a slip of the finger.
 const CORE_MAX: usize = 4095;
 
+/// What stands before the number of shards that are not pinned.
+const ANYWHERE: &str = "anywhere:";
+
 /// Which cores get a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cores {
     /// Every core that the process may use.
     Auto,
+    /// So many shards, wherever the scheduler puts them: where many nodes share a machine.
+    Anywhere(usize),
     /// These, ascending, each once, at least one. Shard n runs on the n-th.
     List(Vec<usize>),
 }
@@ -23,6 +28,15 @@ impl Cores {
     pub(super) fn parse(_: &Setting, text: &str) -> Result<Self, String> {
         if text == "auto" {
             return Ok(Self::Auto);
+        }
+        if let Some(count) = text.strip_prefix(ANYWHERE) {
+            let count = count
+                .parse()
+                .ok()
+                .filter(|count| (1..=CORE_MAX).contains(count));
+            return count
+                .map(Self::Anywhere)
+                .ok_or_else(|| "behind `anywhere:` stands the number of shards".to_owned());
         }
         let mut cores = Vec::new();
         for part in text.split(',') {
@@ -55,6 +69,7 @@ impl fmt::Display for Cores {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => formatter.write_str("auto"),
+            Self::Anywhere(count) => write!(formatter, "{ANYWHERE}{count}"),
             Self::List(cores) => {
                 let texts: Vec<String> = cores.iter().map(usize::to_string).collect();
                 formatter.write_str(&texts.join(","))
@@ -73,11 +88,22 @@ mod tests {
         let cores = Cores::parse(&CORES, "4-6,0, 2");
         assert_eq!(cores, Ok(Cores::List(vec![0, 2, 4, 5, 6])));
         assert_eq!(Cores::parse(&CORES, "auto"), Ok(Cores::Auto));
+        assert_eq!(Cores::parse(&CORES, "anywhere:2"), Ok(Cores::Anywhere(2)));
     }
 
     #[test]
     fn a_list_that_makes_no_sense_is_refused() {
-        for text in ["", "5-3", "1,1", "0-2,2", "a", "-1", "99999"] {
+        for text in [
+            "",
+            "5-3",
+            "1,1",
+            "0-2,2",
+            "a",
+            "-1",
+            "99999",
+            "anywhere",
+            "anywhere:0",
+        ] {
             assert!(Cores::parse(&CORES, text).is_err(), "{text}");
         }
     }

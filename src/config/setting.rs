@@ -58,9 +58,10 @@ pub(super) const CORES: Setting = Setting {
     key: "shards.cores",
     default: Some("auto"),
     range: None,
-    unit: "core list, or auto",
+    unit: "auto, core list, or anywhere:N",
     consequence: "one shard is pinned to each core; auto takes every core that the process may \
-                  use; leave cores out for interrupts and for other programs",
+                  use; leave cores out for interrupts and for other programs; anywhere:N pins \
+                  none, for nodes that share a machine",
     restart: Restart::Needed,
 };
 

@@ -122,19 +122,18 @@ impl<'a> Cluster<'a> {
 
 /// A node's no, as people look it up.
 pub(super) fn refused(endpoint: &Endpoint, refusal: &Refusal) -> Failure {
-    let code = match refusal {
-        Refusal::NotFormed => Code::NotFormed,
-        Refusal::VersionRefused => Code::OtherProtocol,
-        _ if refusal.is_transient() => Code::TimedOut,
-        _ => Code::Refused,
+    let reason = |code| {
+        Failure::new(code)
+            .with("node", endpoint)
+            .with("reason", refusal)
     };
-    let failure = Failure::new(code)
-        .with("node", endpoint)
-        .with("reason", refusal);
-    match code {
-        Code::NotFormed => {
-            failure.remedy("form a cluster: margay bootstrap --name NAME --nodes LIST")
-        }
-        _ => failure,
+    if *refusal == Refusal::NotFormed {
+        reason(Code::NotFormed).remedy("form a cluster: margay bootstrap --name NAME --nodes LIST")
+    } else if *refusal == Refusal::VersionRefused {
+        reason(Code::OtherProtocol).remedy("use the binary of the cluster's version")
+    } else if refusal.is_transient() {
+        reason(Code::TimedOut)
+    } else {
+        reason(Code::Refused)
     }
 }

@@ -102,18 +102,15 @@ pub(super) fn demand_direct_io(file: &Path) -> Result<(), Failure> {
 
 /// What the file system refused, as people look it up.
 pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
-    let code = match error.kind() {
-        ErrorKind::PermissionDenied => Code::PermissionDenied,
-        ErrorKind::ReadOnlyFilesystem => Code::ReadOnly,
-        _ => Code::DirectoryFailed,
-    };
-    let failure = Failure::new(code).with("path", path.display());
-    match code {
-        Code::PermissionDenied => failure
+    let failure = |code| Failure::new(code).with("path", path.display());
+    if error.kind() == ErrorKind::PermissionDenied {
+        failure(Code::PermissionDenied)
             .with("user", rustix::process::geteuid().as_raw())
-            .remedy("give the directory to this user, or run as its owner"),
-        Code::ReadOnly => failure.remedy("mount the file system for writing"),
-        _ => failure.with("reason", error),
+            .remedy("give the directory to this user, or run as its owner")
+    } else if error.kind() == ErrorKind::ReadOnlyFilesystem {
+        failure(Code::ReadOnly).remedy("mount the file system for writing")
+    } else {
+        failure(Code::DirectoryFailed).with("reason", error)
     }
 }
 

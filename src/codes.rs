@@ -64,6 +64,8 @@ codes! {
     DirectIoUnavailable = 102, Configuration, "the file system has no direct I/O";
     /// A limit of the process is below what the configuration asks for.
     LimitTooLow = 103, Configuration, "a limit of this process is too low";
+    /// The kernel refuses a thread, a ring or a descriptor.
+    KernelRefused = 104, Configuration, "the kernel refuses what a server needs";
 
     /// `format` found something where it wanted to make a blank directory.
     DirectoryNotEmpty = 110, Configuration, "the directory is not empty";

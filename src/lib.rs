@@ -6,7 +6,9 @@ pub mod codes;
 mod command;
 pub mod config;
 pub mod limits;
+pub mod runtime;
 mod server;
+pub mod shard;
 pub mod storage;
 
 pub use server::Server;

@@ -9,7 +9,6 @@
 //!
 //! Anything else is foreign, and a directory with foreign files is left alone: somebody meant another one.
 
-use super::lock::LOCK_FILE;
 use crate::codes::{Code, Failure};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, open, statx};
 use rustix::io::Errno;
@@ -17,6 +16,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+/// The file by which one process at a time has the directory; the runtime locks it.
+pub(super) const LOCK_FILE: &str = "lock";
 /// The two copies of a node's manifest.
 pub(super) const MANIFEST_FILES: [&str; 2] = ["manifest.a", "manifest.b"];
 /// The file system's own.

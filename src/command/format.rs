@@ -6,11 +6,12 @@
 use super::Outcome;
 use super::arguments::Globals;
 use super::console::Console;
-use super::data_directory::{MANIFEST_FILES, demand_direct_io, demand_empty, failed};
+use super::data_directory::{LOCK_FILE, MANIFEST_FILES, demand_direct_io, demand_empty, failed};
 use super::identity;
-use super::lock::{LOCK_FILE, Lock};
+use super::runtime_failure::runtime_failure;
 use super::settings;
 use crate::codes::{Exit, Failure};
+use crate::runtime::DirectoryLock;
 use clap::Args;
 use margay_types::Incarnation;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -58,7 +59,7 @@ impl Format {
 
 fn format(directory: &Path) -> Result<Incarnation, Failure> {
     demand_empty(directory)?;
-    let _lock = Lock::acquire(directory)?;
+    let _lock = DirectoryLock::acquire(directory).map_err(runtime_failure)?;
     demand_direct_io(&directory.join(LOCK_FILE))?;
     let incarnation = draw().map_err(|error| failed(directory, &error))?;
     let bytes = identity::blank(incarnation);

@@ -21,9 +21,9 @@ mod endpoint;
 mod format;
 mod identity;
 mod keyspace;
-mod lock;
 mod overview;
 mod run;
+mod runtime_failure;
 mod settings;
 mod status;
 mod version;
@@ -34,8 +34,10 @@ use clap::Parser;
 use console::Console;
 use std::ffi::OsString;
 
-/// Does what the command line says: the first argument is the name of the program.
-pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+pub(crate) use run::{Serve, Start};
+
+/// Does what the command line says: the first argument is the name of the program. `serve` runs the shards.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<'_>) -> Exit {
     let Arguments { globals, verb } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(refusal) => return explain(&refusal),
@@ -43,7 +45,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let console = Console::new(&globals);
     let outcome = match verb {
         Verb::Format(format) => format.execute(&console, &globals),
-        Verb::Run(run) => run.execute(&console, &globals),
+        Verb::Run(run) => run.execute(&console, &globals, serve),
         Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
         Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
         Verb::Status(status) => status.execute(&console, &globals),

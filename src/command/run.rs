@@ -1,22 +1,26 @@
 //! `margay run`: the server, in the foreground, until it is told to stop.
 //!
 //! ```text
-//!   settings ──> directory: a node's, nothing foreign ──> lock ──> direct I/O ──> who am I ──> serve
+//!   settings ──> directory: a node's, nothing foreign ──> lock ──> direct I/O ──> who am I ──> shards
 //! ```
 //!
 //! Everything that can be refused is refused before the first byte is written. A blank node listens and waits for
-//! a bootstrap; it never forms a cluster by itself.
+//! a bootstrap; it never forms a cluster by itself. The shards are started by whoever made the [`Server`], who
+//! knows the machines.
+//!
+//! [`Server`]: crate::Server
 
 use super::Outcome;
 use super::arguments::Globals;
 use super::console::Console;
-use super::data_directory::{demand_direct_io, demand_formatted};
+use super::data_directory::{LOCK_FILE, demand_direct_io, demand_formatted};
 use super::identity;
-use super::lock::{LOCK_FILE, Lock};
+use super::runtime_failure::{ended, runtime_failure};
 use super::settings;
 use super::version::version;
-use crate::codes::{Exit, Failure};
-use crate::config::{Config, Layers};
+use crate::codes::{Code, Failure};
+use crate::config::{Config, Cores, Layers};
+use crate::runtime::{DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, probe};
 use crate::storage::node_manifest::NodeManifest;
 use clap::Args;
 use std::path::PathBuf;
@@ -41,12 +45,35 @@ pub(super) struct Run {
     set: Vec<String>,
 }
 
+/// Runs the shards of a node until it stops, and gives what the process shall exit with.
+pub(crate) type Serve<'a> = dyn Fn(Start) -> Result<u8, RuntimeError> + 'a;
+
+/// A node that may be started: its directory is good, and ours alone.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// What the node is told.
+    pub(crate) config: Config,
+    /// Who it is.
+    pub(crate) node: NodeManifest,
+    /// One shard for each.
+    pub(crate) shards: Vec<ShardPlacement>,
+    /// Blocked since before the first thread; they end the node in good order.
+    pub(crate) signals: Signals,
+    /// Nobody else has the directory as long as this lives.
+    pub(crate) lock: DirectoryLock,
+}
+
 impl Run {
-    pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
+    pub(super) fn execute(
+        &self,
+        console: &Console,
+        globals: &Globals,
+        serve: &Serve<'_>,
+    ) -> Outcome {
         let config = settings::resolve(console, &self.layers(globals)?)?;
         let start = Start::prepare(config)?;
         console.note(&start.greeting());
-        serve(&start)
+        ended(serve(start).map_err(runtime_failure)?)
     }
 
     fn layers(&self, globals: &Globals) -> Result<Layers, Failure> {
@@ -62,23 +89,21 @@ impl Run {
     }
 }
 
-/// A node that may be started: its directory is good, and ours alone.
-struct Start {
-    config: Config,
-    node: NodeManifest,
-    _lock: Lock,
-}
-
 impl Start {
     fn prepare(config: Config) -> Result<Self, Failure> {
+        let shards = placements(&config.cores, &allowed_cores())?;
         demand_formatted(&config.data)?;
-        let lock = Lock::acquire(&config.data)?;
+        let lock = DirectoryLock::acquire(&config.data).map_err(runtime_failure)?;
         demand_direct_io(&config.data.join(LOCK_FILE))?;
         let node = identity::read(&config.data)?;
+        probe::require_io_uring().map_err(runtime_failure)?;
+        let signals = Signals::block().map_err(runtime_failure)?;
         Ok(Self {
             config,
             node,
-            _lock: lock,
+            shards,
+            signals,
+            lock,
         })
     }
 
@@ -92,17 +117,56 @@ impl Start {
             format!("node {number} of cluster {name} {}", node.cluster)
         };
         format!(
-            "margay {}  listen {}  data {}  node incarnation {}  {role}",
+            "margay {}  listen {}  shards {}  data {}  node incarnation {}  {role}",
             version(),
             self.config.listen,
+            self.shards.len(),
             self.config.data.display(),
             node.incarnation,
         )
     }
 }
 
-/// Runs the shards until the process is asked to stop.
-fn serve(start: &Start) -> Outcome {
-    let _ = (start, Exit::Done);
-    Err(Failure::new(crate::codes::Code::Bug).with("reason", "no runtime is part of this build"))
+/// Where the shards run. A core that this process may not use would leave its shard waiting for ever.
+fn placements(cores: &Cores, allowed: &[usize]) -> Result<Vec<ShardPlacement>, Failure> {
+    let list = match cores {
+        Cores::Anywhere(count) => return Ok(vec![ShardPlacement::Anywhere; *count]),
+        Cores::Auto => allowed,
+        Cores::List(list) => list,
+    };
+    if let Some(core) = list.iter().find(|core| !allowed.contains(core)) {
+        return Err(Failure::new(Code::ValueRefused)
+            .with("setting", "shards.cores")
+            .with("value", cores)
+            .with("reason", format!("this process may not use core {core}"))
+            .remedy("taskset -p shows which it may; cpusets and CPUAffinity= take cores away"));
+    }
+    Ok(list.iter().copied().map(ShardPlacement::Core).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_placed_on_each_core_that_is_named_and_allowed() {
+        let allowed = [0, 1, 2];
+        let placed = placements(&Cores::List(vec![1, 2]), &allowed);
+        let cores = vec![ShardPlacement::Core(1), ShardPlacement::Core(2)];
+        assert_eq!(placed, Ok(cores));
+        assert_eq!(
+            placements(&Cores::Auto, &allowed).map(|list| list.len()),
+            Ok(3)
+        );
+        let anywhere = placements(&Cores::Anywhere(2), &allowed);
+        assert_eq!(anywhere, Ok(vec![ShardPlacement::Anywhere; 2]));
+    }
+
+    #[test]
+    fn a_core_that_the_process_may_not_use_is_refused() {
+        let refused = placements(&Cores::List(vec![0, 7]), &[0, 1]);
+        let failure = refused.expect_err("core 7 is not allowed");
+        assert_eq!(failure.code(), Code::ValueRefused);
+        assert!(failure.to_string().contains("core 7"), "{failure}");
+    }
 }

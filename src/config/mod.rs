@@ -23,7 +23,6 @@ pub use cores::Cores;
 pub use layers::Layers;
 pub use setting::{Restart, SETTINGS, Setting};
 pub use source::Source;
-pub use value::ShardPorts;
 
 use crate::codes::Failure;
 use core::net::SocketAddr;
@@ -38,8 +37,6 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `shards.cores`: one shard per core.
     pub cores: Cores,
-    /// `shards.ports`: how shards get ports of their own.
-    pub shard_ports: ShardPorts,
     /// `log.*`.
     pub log: LogConfig,
 }
@@ -65,7 +62,6 @@ impl Config {
             data: layers.value(&setting::DATA, value::path)?,
             listen: layers.value(&setting::LISTEN, value::address)?,
             cores: layers.value(&setting::CORES, Cores::parse)?,
-            shard_ports: layers.value(&setting::SHARD_PORTS, ShardPorts::parse)?,
             log: LogConfig {
                 in_flight_writes: layers.value(&setting::IN_FLIGHT_WRITES, value::number)?,
                 segment_bytes: layers.value(&setting::SEGMENT_BYTES, value::blocks)?,

@@ -65,16 +65,6 @@ pub(super) const CORES: Setting = Setting {
     restart: Restart::Needed,
 };
 
-pub(super) const SHARD_PORTS: Setting = Setting {
-    key: "shards.ports",
-    default: Some("kernel"),
-    range: None,
-    unit: "kernel | fixed",
-    consequence: "fixed gives shard n the port listen + 1 + n, for firewalls; kernel takes any \
-                  free port",
-    restart: Restart::Needed,
-};
-
 pub(super) const IN_FLIGHT_WRITES: Setting = Setting {
     key: "log.in_flight_writes",
     default: Some("1"),
@@ -106,11 +96,10 @@ pub(super) const SPARES: Setting = Setting {
 };
 
 /// All settings, in the order of the reference.
-pub const SETTINGS: [&Setting; 7] = [
+pub const SETTINGS: [&Setting; 6] = [
     &DATA,
     &LISTEN,
     &CORES,
-    &SHARD_PORTS,
     &IN_FLIGHT_WRITES,
     &SEGMENT_BYTES,
     &SPARES,

@@ -15,25 +15,6 @@ const UNITS: [(&str, u64); 4] = [
     ("", 1),
 ];
 
-/// How the shards of a node get ports of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShardPorts {
-    /// Any free port; the node tells which.
-    Kernel,
-    /// Shard n listens on `listen` + 1 + n.
-    Fixed,
-}
-
-impl ShardPorts {
-    pub(super) fn parse(_: &Setting, text: &str) -> Result<Self, String> {
-        match text {
-            "kernel" => Ok(Self::Kernel),
-            "fixed" => Ok(Self::Fixed),
-            _ => Err("it is `kernel` or `fixed`".to_owned()),
-        }
-    }
-}
-
 pub(super) fn path(_: &Setting, text: &str) -> Result<PathBuf, String> {
     if text.is_empty() {
         return Err("it names no directory".to_owned());

@@ -5,14 +5,13 @@
 //!
 //! | codes | about |
 //! | --- | --- |
-//! | M100..M109 | what the machine lacks |
+//! | M100..M109 | starting and stopping on this machine |
 //! | M110..M119 | the data directory |
 //! | M120..M129 | the configuration |
-//! | M130..M139 | this node's own network |
 //! | M140..M149 | reaching another node |
 //! | M150..M159 | what a cluster refuses |
-//! | M190..M199 | mistakes of Margay's own |
-//! | M200..M219 | a running node |
+//! | M200..M219 | the log of a running node |
+//! | M400..M419 | connections of a running node |
 
 mod exit;
 mod failure;
@@ -46,7 +45,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What a process that stops for it exits with.
+            /// What a process that stops for it exits with; `Done` for what it only reports.
             #[must_use]
             pub const fn exit(self) -> Exit {
                 match self {
@@ -62,13 +61,23 @@ codes! {
     IoUringUnavailable = 101, IoUringUnavailable, "io_uring is not available";
     /// The file system of the data directory cannot write past the page cache.
     DirectIoUnavailable = 102, Configuration, "the file system has no direct I/O";
-    /// A limit of the process is below what the configuration asks for.
-    LimitTooLow = 103, Configuration, "a limit of this process is too low";
+    /// Another process listens there, or the address is not of this machine.
+    ListenRefused = 103, Configuration, "the address cannot be listened on";
+    /// A limit of the process is below what a server needs.
+    LimitTooLow = 104, Configuration, "a limit of this process is too low";
     /// The kernel refuses a thread, a ring or a descriptor.
-    KernelRefused = 104, Configuration, "the kernel refuses what a server needs";
+    KernelRefused = 105, Configuration, "the kernel refuses what a server needs";
+    /// A shard panicked: a mistake of Margay's own.
+    ShardPanicked = 106, Bug, "a shard panicked";
+    /// A shard could not be made, or gave up, for a reason that has no code of its own.
+    ShardFailed = 107, Bug, "a shard failed";
+    /// The limit of locked memory is too low to lend buffers to the kernel; writes are right, and slower.
+    BuffersNotRegistered = 108, Done, "buffers are not registered";
+    /// A shard did not get ready to stop in time and was dropped as it was.
+    StopTooLong = 109, Done, "a shard did not stop in time";
 
-    /// `format` found something where it wanted to make a blank directory.
-    DirectoryNotEmpty = 110, Configuration, "the directory is not empty";
+    /// Another process runs on the directory.
+    DirectoryLocked = 110, DirectoryLocked, "the data directory is locked";
     /// There is no node in the directory.
     NotFormatted = 111, Configuration, "the data directory is not formatted";
     /// A file that Margay did not make lies in the data directory.
@@ -77,8 +86,8 @@ codes! {
     NewerFormat = 113, Configuration, "the data directory has a newer format";
     /// The data directory is part of another cluster.
     OtherCluster = 114, DirectoryLocked, "the data directory belongs to another cluster";
-    /// Another process runs on the directory.
-    DirectoryLocked = 115, DirectoryLocked, "the data directory is locked";
+    /// `format` found something where it wanted to make a blank directory.
+    DirectoryNotEmpty = 115, Configuration, "the directory is not empty";
     /// This user may not use the directory.
     PermissionDenied = 116, Configuration, "permission denied";
     /// The file system refuses to be written.
@@ -102,11 +111,6 @@ codes! {
     ValueMissing = 125, Configuration, "a setting is missing";
     /// The binary does not bring the machine.
     UnknownMachine = 126, Configuration, "unknown machine";
-
-    /// Another process listens there.
-    PortInUse = 130, Configuration, "the port is in use";
-    /// The machine has no such address.
-    AddressUnavailable = 131, Configuration, "the address cannot be listened on";
 
     /// Nothing answers for the name.
     NameNotResolved = 140, NotReached, "the name does not resolve";
@@ -132,13 +136,27 @@ codes! {
     /// The node belongs to no cluster.
     NotFormed = 154, Refused, "the node belongs to no cluster";
 
-    /// A mistake of Margay's own.
-    Bug = 190, Bug, "a mistake of Margay's own";
-
     /// A durable write failed; nothing that it carried was acknowledged.
     LogDeviceFailed = 201, LogDeviceFailed, "the log device failed";
     /// This replica computed something else than the others.
     ReplicaDiverged = 202, ReplicaDiverged, "a replica diverged";
+
+    /// Something that does not speak Margay's protocol connected.
+    StrangerConnected = 401, Done, "a stranger connected";
+    /// A hello was refused, by this node or by the other side.
+    HelloRefused = 402, Done, "a hello was refused";
+    /// A connection was made and no hello came.
+    HelloLate = 403, Done, "no hello came in time";
+    /// A connection carried bytes that are not frames, or a frame that is too long.
+    FramesBroken = 404, Done, "the frames of a connection broke";
+    /// A client asks and does not read the answers.
+    ClientDoesNotRead = 405, Done, "a client does not read";
+    /// There is no place for another connection.
+    TooManyConnections = 406, Done, "there are too many connections";
+    /// A peer cannot be reached.
+    PeerUnreachable = 407, Done, "a peer cannot be reached";
+    /// The kernel does not accept connections for this process.
+    AcceptFailed = 408, Done, "connections cannot be accepted";
 }
 
 impl Code {

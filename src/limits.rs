@@ -144,3 +144,40 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 pub const HANDSHAKE_MS: u64 = 2_000;
 /// Messages in a mailbox between cores.
 pub const MAILBOX_MESSAGES: usize = 4_096;
+
+/// A tick of the shard's clock, in which the core counts its timeouts.
+pub const TICK_NS: u64 = 10_000_000;
+/// A leader is heard from this often: 6 ticks.
+pub const HEARTBEAT_NS: u64 = 6 * TICK_NS;
+/// Waiting reads are looked through every so many ticks.
+pub const HOUSE_TICKS: u64 = 10;
+const _: () = assert!(
+    HOUSE_TICKS * TICK_NS / 1_000_000 < WAITING_READ_MS,
+    "a read that waits too long must be found in time"
+);
+/// Bytes of entries that are read from disk, or sent, at a time.
+pub const APPEND_BYTES_MAX: usize = MIB;
+const _: () = assert!(
+    APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
+    "an append fits in a frame"
+);
+/// Bytes of entries that one group applies in one turn, so that other groups have theirs.
+pub const APPLY_BYTES_PER_TURN: usize = MIB;
+/// When to ask again a leader that cannot answer yet.
+pub const NOT_READY_RETRY_MS: u32 = 20;
+/// When to ask again a leader that has too much to do.
+pub const OVERLOADED_RETRY_MS: u32 = 10;
+/// When to ask again a leader whose disks are full.
+pub const NO_SPACE_RETRY_MS: u32 = 500;
+/// A checkpoint is due, too, when this many times its last size was appended.
+pub const CHECKPOINT_TRIGGER_FACTOR: u64 = 2;
+/// Replicas in one page of a status.
+pub const GROUPS_PER_STATUS_MAX: usize = 1_024;
+/// Groups of one keyspace at most: its answer lists them.
+pub const GROUPS_PER_KEYSPACE_MAX: u32 = 2_048;
+/// Replicas of a group whose creator names no number.
+pub const REPLICAS_DEFAULT: u16 = 3;
+/// With more segments than this in use, whoever holds the oldest is asked for a checkpoint: an idle group holds none.
+pub const SEGMENTS_BEFORE_CHECKPOINT: usize = 3;
+/// Requests of one group that wait for an entry under way, duplicates that attached themselves included.
+pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;

@@ -1,24 +1,51 @@
 //! The entry of a binary that is a Margay server with the whole command line.
 //!
+//! The stock binary brings the ready machines. A binary with machines of one's own is three lines:
+//!
 //! ```no_run
+//! use margay_resources::bench::Bench;
+//!
 //! fn main() -> std::process::ExitCode {
-//!     margay::Server::new().main()
+//!     margay::Server::new().machine::<Bench>("mine").main()
 //! }
 //! ```
 
 use crate::command::{self, Start};
 use crate::runtime::{ExecutorConfig, RuntimeError, exit};
+use margay_machine::{Operations, Registry};
+use margay_resources::ready_machines;
 use std::process::ExitCode;
 
 /// A server binary: the command line, and the machines that its groups may run.
-#[derive(Debug, Default)]
-pub struct Server {}
+#[derive(Clone, Default)]
+pub struct Server {
+    machines: Registry,
+}
 
 impl Server {
     /// A server that brings no machine yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Adds a machine, under the name that keyspaces know it by.
+    ///
+    /// # Panics
+    /// When the name is taken: a mistake of whoever wrote the binary.
+    #[must_use]
+    pub fn machine<M: Operations>(self, name: &'static str) -> Self {
+        Self {
+            machines: self.machines.machine::<M>(name),
+        }
+    }
+
+    /// Adds the machines that come with Margay.
+    #[must_use]
+    pub fn ready_machines(self) -> Self {
+        Self {
+            machines: ready_machines(self.machines),
+        }
     }
 
     /// Does what the arguments of the process say, and tells how it went.
@@ -28,16 +55,21 @@ impl Server {
     }
 
     /// Runs the shards of a node until it is asked to stop.
-    #[expect(
-        clippy::unused_self,
-        reason = "the machines are handed on to the shards"
-    )]
     fn serve(&self, start: Start) -> Result<u8, RuntimeError> {
-        let Start { node, .. } = start;
+        let Start {
+            config,
+            node,
+            shards,
+            signals,
+            lock,
+        } = start;
+        let executor = ExecutorConfig::new(shards, config.listen);
+        let machines: Vec<&str> = self.machines.names().collect();
         let message = format!(
-            "no shard can be made for node incarnation {}",
+            "no shard of {}: {executor:?} {machines:?}",
             node.incarnation
         );
+        drop((signals, lock));
         let exit_code = exit::BUG;
         Err(RuntimeError::Core { message, exit_code })
     }

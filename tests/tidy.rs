@@ -8,6 +8,7 @@
 //! * `layers` — who may import whom: the table of the architecture, as data.
 //! * `confined` — words that belong to one folder: sockets, files, clocks, `unsafe`.
 //! * `layout` — headers, lengths, columns, leftovers.
+//! * `codes` — a code in a message can be looked up.
 //! * `manifests` — dependencies have reasons, pure crates stay pure.
 //! * `reachable` — no file lies beside the tree of modules.
 
@@ -22,6 +23,9 @@ mod confined;
 
 #[path = "tidy/layout.rs"]
 mod layout;
+
+#[path = "tidy/codes.rs"]
+mod codes;
 
 #[path = "tidy/manifests.rs"]
 mod manifests;

@@ -21,6 +21,7 @@ mod endpoint;
 mod format;
 mod identity;
 mod keyspace;
+mod logging;
 mod overview;
 mod run;
 mod runtime_failure;

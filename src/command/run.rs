@@ -15,6 +15,7 @@ use super::arguments::Globals;
 use super::console::Console;
 use super::data_directory::{LOCK_FILE, demand_direct_io, demand_formatted};
 use super::identity;
+use super::logging;
 use super::runtime_failure::{ended, runtime_failure};
 use super::settings;
 use super::version::version;
@@ -73,6 +74,7 @@ impl Run {
         let config = settings::resolve(console, &self.layers(globals)?)?;
         let start = Start::prepare(config)?;
         console.note(&start.greeting());
+        let _lines = logging::start(globals);
         ended(serve(start).map_err(runtime_failure)?)
     }
 

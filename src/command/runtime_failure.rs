@@ -20,8 +20,9 @@ pub(super) fn runtime_failure(error: RuntimeError) -> Failure {
             .with("directory", directory.display())
             .with("reason", reason)
             .remedy("put the data directory on ext4 or xfs"),
-        RuntimeError::PortInUse { address } => Failure::new(Code::PortInUse)
+        RuntimeError::PortInUse { address } => Failure::new(Code::ListenRefused)
             .with("listen", address)
+            .with("reason", "the port is in use")
             .remedy("stop what listens there (ss -ltnp shows it), or set `listen` to another port"),
         RuntimeError::Listen { address, source } => listen_refused(&address.to_string(), &source),
         RuntimeError::TooFewDescriptors { available, needed } => Failure::new(Code::LimitTooLow)
@@ -34,7 +35,7 @@ pub(super) fn runtime_failure(error: RuntimeError) -> Failure {
         RuntimeError::Executor { shard, reason } => Failure::new(Code::KernelRefused)
             .with("shard", shard)
             .with("reason", reason),
-        RuntimeError::Panicked { shard, message } => Failure::new(Code::Bug)
+        RuntimeError::Panicked { shard, message } => Failure::new(Code::ShardPanicked)
             .with("shard", shard)
             .with("panic", message),
         RuntimeError::Core { message, exit_code } => {
@@ -50,7 +51,7 @@ fn listen_refused(address: &str, source: &std::io::Error) -> Failure {
             .with("user", rustix::process::geteuid().as_raw())
             .remedy("take a port above 1023")
     } else {
-        Failure::new(Code::AddressUnavailable)
+        Failure::new(Code::ListenRefused)
             .with("listen", address)
             .with("reason", source)
             .remedy("set `listen` to an address of this machine, or to 0.0.0.0")
@@ -70,7 +71,7 @@ fn code_of_exit(exit_code: u8) -> Code {
     situations
         .into_iter()
         .find(|code| code.exit().number() == exit_code)
-        .unwrap_or(Code::Bug)
+        .unwrap_or(Code::ShardFailed)
 }
 
 /// What a server that ended by itself exits with: done when a person or the system asked it to.
@@ -93,8 +94,8 @@ mod tests {
             (3, Code::DirectoryFailed),
             (22, Code::LogDeviceFailed),
             (24, Code::ReplicaDiverged),
-            (1, Code::Bug),
-            (99, Code::Bug),
+            (1, Code::ShardFailed),
+            (99, Code::ShardFailed),
         ] {
             let failure = ended(exit_code).expect_err("it is no good end");
             assert_eq!(failure.code(), code);
@@ -105,7 +106,7 @@ mod tests {
     fn a_port_that_someone_has_is_named() {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 7400));
         let failure = runtime_failure(RuntimeError::PortInUse { address });
-        assert_eq!(failure.code(), Code::PortInUse);
+        assert_eq!(failure.code(), Code::ListenRefused);
         assert!(failure.to_string().contains("127.0.0.1:7400"), "{failure}");
     }
 }

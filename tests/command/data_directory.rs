@@ -56,14 +56,14 @@ fn two_nodes_are_never_the_same() {
 fn format_refuses_what_is_not_empty_and_names_what_is_in_it() {
     let parent = directory();
     fs::write(parent.path().join("thesis.pdf"), "").expect("it is writable");
-    format(parent.path()).fails_with(3, &["M110", "thesis.pdf", "  do  "]);
+    format(parent.path()).fails_with(3, &["M115", "thesis.pdf", "  do  "]);
     assert!(!parent.path().join("lock").exists(), "it was left alone");
 }
 
 #[test]
 fn format_refuses_a_node_and_says_how_to_start_it() {
     let parent = directory();
-    format(&formatted(&parent)).fails_with(3, &["M110", "manifest.a", "`run`"]);
+    format(&formatted(&parent)).fails_with(3, &["M115", "manifest.a", "`run`"]);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn run_refuses_a_locked_directory_and_names_the_process() {
     let lock = fs::File::open(data.join("lock")).expect("format left it");
     lock.try_lock().expect("nobody else holds it");
     fs::write(data.join("lock"), "4711\n").expect("it is writable");
-    run(&data).fails_with(20, &["M115", "4711"]);
+    run(&data).fails_with(20, &["M110", "4711"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn roots(manifests: &[Source]) -> Vec<String> {
     let mut roots = vec!["src/lib.rs".to_owned(), "src/main.rs".to_owned()];
     for manifest in manifests {
         let folder = manifest.path.trim_end_matches("Cargo.toml");
+        roots.push(format!("{folder}tests/"));
         let mut inside = false;
         for (_, line) in manifest.lines() {
             if line.starts_with('[') {
@@ -78,12 +79,19 @@ fn unreachable_files(sources: &[Source], roots: &[String]) -> Vec<Finding> {
     sources
         .iter()
         .filter(|source| source.is_in(&["src/", "loadgen/"]) && !reached.contains(&source.path))
+        .filter(|source| !is_crate_test(source, &reached))
         .filter(|source| !is_landing(source, &reached))
         .map(|source| {
             let rule = "no `mod` reaches this file".to_owned();
             source.finding(1, rule, "declare it where it belongs, or delete it")
         })
         .collect()
+}
+
+/// Cargo makes a program of every file right in a crate's folder `tests`.
+fn is_crate_test(source: &Source, reached: &[String]) -> bool {
+    let folder = source.path.rfind('/').map_or("", |at| &source.path[..=at]);
+    folder.ends_with("tests/") && reached.iter().any(|root| root == folder)
 }
 
 fn is_landing(source: &Source, reached: &[String]) -> bool {

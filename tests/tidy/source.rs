@@ -71,6 +71,12 @@ impl Source {
         (1..).zip(self.code.lines())
     }
 
+    /// Is this a file of tests: in a folder of tests, or the tests of a file that moved beside it?
+    pub(crate) fn is_test(&self) -> bool {
+        let in_folder = self.path.starts_with("tests/") || self.path.contains("/tests/");
+        in_folder || self.path.ends_with("_tests.rs")
+    }
+
     /// Is this one of the files or folders (with a trailing `/`) named?
     pub(crate) fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| {

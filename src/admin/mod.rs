@@ -1,0 +1,3 @@
+//! What the cluster knows of itself: the machine of group 0.
+
+pub mod system;

@@ -1,0 +1,103 @@
+//! Which sessions are attached to which connections.
+//!
+//! A session is checked once, when it is attached; every later frame carries the attachment's number, a plain
+//! index into the connection's table. A connection that closes takes its attachments with it; the sessions live on.
+
+use crate::limits::SESSIONS_PER_CONNECTION_MAX;
+use crate::shard::outbox::ConnectionId;
+use margay_types::{ClientId, GroupId, SessionId};
+use std::collections::BTreeMap;
+
+/// One session on one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    /// The session's group.
+    pub(crate) group: GroupId,
+    /// The session.
+    pub(crate) session: SessionId,
+    /// Whose it is.
+    pub(crate) client: ClientId,
+}
+
+/// Why a session could not be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAttached {
+    /// The connection's table is full.
+    TooMany,
+    /// The connection was closed meanwhile.
+    Gone,
+}
+
+/// The attachments of all client connections of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Attachments {
+    connections: BTreeMap<ConnectionId, Vec<Attachment>>,
+}
+
+impl Attachments {
+    /// A connection was made.
+    pub(crate) fn on_open(&mut self, connection: ConnectionId) {
+        self.connections.insert(connection, Vec::new());
+    }
+
+    /// Attaches a session and gives its number on this connection. Attaching again gives another number; both lead to the session.
+    pub(crate) fn attach(
+        &mut self,
+        connection: ConnectionId,
+        attachment: Attachment,
+    ) -> Result<u32, NotAttached> {
+        let table = self
+            .connections
+            .get_mut(&connection)
+            .ok_or(NotAttached::Gone)?;
+        if table.len() >= SESSIONS_PER_CONNECTION_MAX {
+            return Err(NotAttached::TooMany);
+        }
+        let number = u32::try_from(table.len()).expect("the table's bound is far below");
+        table.push(attachment);
+        Ok(number)
+    }
+
+    /// The session behind a number, if the connection has one.
+    pub(crate) fn find(&self, connection: ConnectionId, number: u32) -> Option<Attachment> {
+        self.connections
+            .get(&connection)?
+            .get(usize::try_from(number).ok()?)
+            .copied()
+    }
+
+    /// The connection is gone.
+    pub(crate) fn on_closed(&mut self, connection: ConnectionId) {
+        self.connections.remove(&connection);
+    }
+
+    /// Connections of clients and operators.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_per_connection_and_end_with_it() {
+        let mut attachments = Attachments::default();
+        let attachment = Attachment {
+            group: GroupId::new(3),
+            session: SessionId::new(12),
+            client: ClientId::ZERO,
+        };
+        let (one, two) = (ConnectionId(1), ConnectionId(2));
+        attachments.on_open(one);
+        attachments.on_open(two);
+        assert_eq!(attachments.attach(one, attachment), Ok(0));
+        assert_eq!(attachments.attach(one, attachment), Ok(1));
+        assert_eq!(attachments.attach(two, attachment), Ok(0));
+        attachments.on_closed(one);
+        assert_eq!(attachments.find(one, 0), None);
+        assert_eq!(attachments.attach(one, attachment), Err(NotAttached::Gone));
+        assert_eq!(attachments.find(two, 0), Some(attachment));
+    }
+}

@@ -1,0 +1,242 @@
+//! The smallest checkpoint: the state at an index as chunks in the log, so that the entries below it may go.
+//!
+//! ```text
+//!   leader appends `Checkpoint` ─ applied at C ─> frozen ─> encoded ─> chunk 0 .. n-1, one per turn ─> pointer
+//!                                                                                                       │ covered
+//!                                entries up to min(C, stable index) leave the index <───────────────────┘
+//! ```
+//!
+//! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take their
+//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one skips it.
+//!
+//! Until refills exist nothing goes that some member does not have durably.
+
+use crate::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_TRIGGER_BYTES, CHECKPOINT_TRIGGER_FACTOR};
+use crate::shard::Seams;
+use crate::shard::births::Description;
+use crate::shard::hosted::Hosted;
+use crate::shard::means::Means;
+use crate::storage::payload::{CheckpointPointer, ChunkHeader, Created, Tail};
+use margay_raft::{Configuration, EntryKind, Position};
+use margay_types::{Incarnation, Index, ReplicaNumber};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Version of [`Stream`].
+const FORMAT: u16 = 1;
+
+/// What stands in the stream before the machine's host part. The log may not hold the birth any more when the stream is
+/// read, so everything that the birth said is here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Preamble {
+    format: u16,
+    incarnation: Incarnation,
+    replica: ReplicaNumber,
+    recovery_number: u32,
+    machine: String,
+    description: Description,
+    configuration_index: Index,
+    configuration: Vec<u8>,
+}
+
+/// A checkpoint's stream, taken apart.
+pub(crate) struct Stream {
+    /// Who the replica is.
+    pub(crate) created: Created,
+    /// How its group began.
+    pub(crate) description: Description,
+    /// The members in force, and where they were agreed.
+    pub(crate) configuration: (Index, Configuration),
+    /// The machine's host part.
+    pub(crate) host: Vec<u8>,
+}
+
+impl Stream {
+    /// Reads a stream; `None` when it is of another version, or damaged.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (preamble, host) = postcard::take_from_bytes::<Preamble>(bytes).ok()?;
+        if preamble.format != FORMAT {
+            return None;
+        }
+        let configuration = Configuration::decode(&preamble.configuration).ok()?;
+        let created = Created {
+            incarnation: preamble.incarnation,
+            replica: preamble.replica,
+            recovery_number: preamble.recovery_number,
+            machine: preamble.machine,
+            description: preamble.description.encode(),
+        };
+        Some(Self {
+            created,
+            description: preamble.description,
+            configuration: (preamble.configuration_index, configuration),
+            host: host.to_vec(),
+        })
+    }
+}
+
+/// A checkpoint on its way into the log.
+#[derive(Debug)]
+struct Writing {
+    at: Position,
+    effect_chain: [u8; 16],
+    configuration: Index,
+    stream: Vec<u8>,
+    chunks_written: usize,
+}
+
+impl Writing {
+    fn chunk_count(&self) -> usize {
+        self.stream.len().div_ceil(CHECKPOINT_CHUNK_BYTES)
+    }
+}
+
+/// The checkpoints of one replica.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    writing: Option<Writing>,
+    /// Index and size of the newest one that is complete.
+    newest: Index,
+    newest_bytes: u64,
+}
+
+impl Checkpoints {
+    /// The newest checkpoint whose pointer is in the log.
+    pub(crate) fn index(&self) -> Index {
+        self.newest
+    }
+
+    /// The replica was rebuilt from this one; `ZERO` when from its birth.
+    pub(crate) fn on_restored(&mut self, newest: Index, bytes: u64) {
+        self.newest = newest;
+        self.newest_bytes = bytes;
+    }
+
+    /// So many bytes of entries are worth a checkpoint.
+    fn trigger_bytes(&self) -> u64 {
+        CHECKPOINT_TRIGGER_BYTES.max(self.newest_bytes * CHECKPOINT_TRIGGER_FACTOR)
+    }
+}
+
+impl Hosted {
+    /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room.
+    pub(crate) fn wants_checkpoint(&self, holds_room: bool) -> bool {
+        let is_new = self.host.applied_index() > self.checkpoints.newest;
+        is_new
+            && self.checkpoints.writing.is_none()
+            && (holds_room || self.bytes_since_checkpoint >= self.checkpoints.trigger_bytes())
+    }
+
+    /// Proposes a checkpoint, if this replica leads and nothing else of its housekeeping is under way.
+    pub(crate) fn propose_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
+        let applied = self.host.applied_index();
+        let is_free = self
+            .reign
+            .as_ref()
+            .is_some_and(|reign| reign.housekeeping <= applied);
+        if is_free && self.has_applied_own_term() && self.stopped.is_none() {
+            self.append_housekeeping(means, EntryKind::Checkpoint, &[]);
+        }
+    }
+
+    /// The entry that asks for a checkpoint was applied: the state is taken as it is here.
+    pub(crate) fn begin_checkpoint(&mut self, at: Position) {
+        self.bytes_since_checkpoint = 0;
+        if self.checkpoints.writing.is_some() {
+            return;
+        }
+        let Ok(frozen) = self.host.freeze() else {
+            return;
+        };
+        let (configuration_index, configuration) = &self.applied_configuration;
+        let configuration_index = *configuration_index;
+        let mut encoded = Vec::new();
+        configuration.encode(&mut encoded);
+        let created = &self.identity.created;
+        let preamble = Preamble {
+            format: FORMAT,
+            incarnation: created.incarnation,
+            replica: created.replica,
+            recovery_number: created.recovery_number,
+            machine: created.machine.clone(),
+            description: self.identity.description.clone(),
+            configuration_index,
+            configuration: encoded,
+        };
+        let mut stream = postcard::to_allocvec(&preamble).expect("plain data encodes");
+        frozen.encode(&mut stream);
+        self.checkpoints.writing = Some(Writing {
+            at,
+            effect_chain: self.host.chain(),
+            configuration: configuration_index,
+            stream,
+            chunks_written: 0,
+        });
+    }
+
+    /// Writes one more piece of the checkpoint under way, if the log has room for it.
+    pub(crate) fn write_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
+        let group = self.group();
+        let Some(writing) = &mut self.checkpoints.writing else {
+            return;
+        };
+        if !means.log.has_room(CHECKPOINT_CHUNK_BYTES) {
+            return;
+        }
+        let number = writing.chunks_written;
+        if number < writing.chunk_count() {
+            let start = number * CHECKPOINT_CHUNK_BYTES;
+            let end = writing.stream.len().min(start + CHECKPOINT_CHUNK_BYTES);
+            let header = ChunkHeader {
+                stream_epoch: 0,
+                number: u32::try_from(number).expect("a stream has far fewer chunks"),
+            };
+            let chunk = writing.stream.get(start..end).expect("within the stream");
+            let written = means
+                .log
+                .write_chunk(group, writing.at.index, header, chunk);
+            writing.chunks_written += 1;
+            means.note(written);
+            return;
+        }
+        let pointer = CheckpointPointer {
+            at: writing.at,
+            stream_epoch: 0,
+            first_origin: 0,
+            stream_bytes: writing.stream.len() as u64,
+            chunks: u32::try_from(number).expect("a stream has far fewer chunks"),
+            replica: self.identity.created.replica,
+            tail: Tail::Keep,
+            stream_hash: xxh3_128(&writing.stream).to_le_bytes(),
+            live_hash: [0; 16],
+            effect_chain: writing.effect_chain,
+        };
+        let written = means
+            .log
+            .write_pointer(group, &pointer, writing.configuration);
+        means.note(written);
+        self.checkpoints.newest = writing.at.index;
+        self.checkpoints.newest_bytes = writing.stream.len() as u64;
+        self.checkpoints.writing = None;
+    }
+
+    /// Lets go of entries that a covered checkpoint stands for and that every member has durably.
+    pub(crate) fn release_entries<S: Seams>(&mut self, means: &mut Means<S>) {
+        let group = self.group();
+        let covered = means.log.checkpoint_covered(group);
+        let to = covered
+            .min(self.replica.stable_index())
+            .min(self.host.applied_index());
+        let floor = self.replica.log_floor();
+        if to <= floor.index {
+            return;
+        }
+        let released = means.log.release(group, to);
+        if let Some(term) = self.replica.term_at(released) {
+            self.replica.on_log_floor(Position {
+                term,
+                index: released,
+            });
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Executes what `raft` decided, in the one legal order: that in which the effects stand.
+//!
+//! Writes go into the log's open batch at once, in order; a `Send` may leave at once, because the core holds back what
+//! promises something not yet durable. Appends leave before the own write returns (thesis 10.2.1).
+
+use crate::limits::{APPEND_BYTES_MAX, GROUP_WINDOW_BYTES};
+use crate::shard::Seams;
+use crate::shard::cold::{ColdDone, LoadFor};
+use crate::shard::hosted::Hosted;
+use crate::shard::means::Means;
+use crate::storage::record::{self, RecordView};
+use crate::storage::{Disk, Lent, Loaded, NewEntry};
+use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Position, WriteId};
+use margay_types::{Index, ReplicaNumber};
+
+impl Hosted {
+    /// A message of another member.
+    pub(crate) fn on_message<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        from: ReplicaNumber,
+        message: Message,
+    ) {
+        let mut effects = std::mem::take(&mut means.effects);
+        self.replica.step(from, message, &mut effects);
+        self.execute(means, effects, &[]);
+        self.is_dirty = true;
+    }
+
+    /// Entries of the leader; `records` were checked, one by one.
+    pub(crate) fn on_append<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        from: ReplicaNumber,
+        append: &AppendEntries,
+        records: &[RecordView<'_>],
+    ) {
+        let entries: Vec<EntryView<'_>> = records.iter().filter_map(RecordView::entry).collect();
+        if entries.len() != records.len() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut means.effects);
+        self.replica.on_append(from, append, &entries, &mut effects);
+        self.execute(means, effects, records);
+    }
+
+    /// A tick of the shard's clock.
+    pub(crate) fn on_tick<S: Seams>(&mut self, means: &mut Means<S>) {
+        let mut effects = std::mem::take(&mut means.effects);
+        self.replica.tick(&mut effects);
+        if !effects.is_empty() {
+            self.is_dirty = true;
+        }
+        self.execute(means, effects, &[]);
+    }
+
+    /// Everything that this group wrote up to `write` is durable.
+    pub(crate) fn on_written<S: Seams>(&mut self, means: &mut Means<S>, write: WriteId) {
+        let mut effects = std::mem::take(&mut means.effects);
+        self.replica.on_written(write, &mut effects);
+        self.execute(means, effects, &[]);
+        self.is_dirty = true;
+    }
+
+    /// The turn ends: sends what its events made possible.
+    pub(crate) fn flush<S: Seams>(&mut self, means: &mut Means<S>) {
+        self.is_dirty = false;
+        let mut effects = std::mem::take(&mut means.effects);
+        self.replica.flush(&mut effects);
+        self.execute(means, effects, &[]);
+    }
+
+    /// Executes effects one after another; `received` lends the records of the append being stepped.
+    pub(crate) fn execute<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        mut effects: Vec<Effect>,
+        received: &[RecordView<'_>],
+    ) {
+        self.follow_role(means);
+        for effect in effects.drain(..) {
+            self.execute_one(means, effect, received);
+        }
+        means.effects = effects;
+    }
+
+    fn execute_one<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        effect: Effect,
+        received: &[RecordView<'_>],
+    ) {
+        let group = self.group();
+        match effect {
+            Effect::SaveHardState { write, hard_state } => {
+                let written = means.log.save_hard_state(group, hard_state, write);
+                means.note(written);
+            }
+            Effect::Truncate { write, from } => {
+                let written = means.log.truncate(group, from, write);
+                means.note(written);
+                self.stored_last = self.stored_last.min(from.previous());
+            }
+            Effect::Store { write, first, last } => {
+                self.store_received(means, write, (first, last), received);
+            }
+            Effect::StoreOwn {
+                write,
+                position,
+                kind,
+                payload,
+            } => {
+                self.store(means, write, position, kind, &[&payload]);
+            }
+            Effect::Send { to, message } => {
+                if let Some(node) = self.node_of(to) {
+                    means.peers.send(node, self.envelope(to), &message);
+                }
+            }
+            Effect::SendAppend { to, append } => self.send_append(means, to, append),
+            Effect::ReadReady { read, index } => self.reads.on_ready(read, index),
+            Effect::ReadRefused { read, .. } => self.on_read_refused(means, read),
+            Effect::Commit { .. }
+            | Effect::RoleChanged { .. }
+            | Effect::ConfigurationChanged { .. } => {}
+        }
+    }
+
+    /// Gives one entry of this leader's to the log.
+    pub(crate) fn store<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        write: WriteId,
+        position: Position,
+        kind: EntryKind,
+        payload: &[&[u8]],
+    ) {
+        assert!(
+            position.index == self.stored_last.next(),
+            "entry {} follows {} in the log",
+            position.index,
+            self.stored_last
+        );
+        let log_time = self.stamp(means.now_ns);
+        let entry = NewEntry {
+            group: self.group(),
+            position,
+            kind,
+            log_time,
+            payload,
+        };
+        let written = means.log.append_entry(&entry, write);
+        means.note(written);
+        self.stored_last = position.index;
+        let payload_bytes = payload.iter().map(|piece| piece.len()).sum();
+        self.bytes_since_checkpoint += record::record_bytes(payload_bytes) as u64;
+    }
+
+    fn store_received<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        write: WriteId,
+        (first, last): (Index, Index),
+        received: &[RecordView<'_>],
+    ) {
+        for record in received {
+            if record.index() < first || record.index() > last {
+                continue;
+            }
+            let written = means.log.append_received(record, write);
+            means.note(written);
+            self.stored_last = record.index();
+            self.bytes_since_checkpoint += record.bytes().len() as u64;
+            if let Some(log_time) = record.log_time() {
+                self.log_time_max = self.log_time_max.max(log_time);
+            }
+        }
+        assert!(
+            self.stored_last == last,
+            "stored up to {}, not {last}",
+            self.stored_last
+        );
+    }
+
+    /// Sends entries out of the batches in memory; what is there no more is read from disk first.
+    fn send_append<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        to: ReplicaNumber,
+        append: AppendEntries,
+    ) {
+        let Some(node) = self.node_of(to) else { return };
+        if !means.can_append(node) {
+            return;
+        }
+        let envelope = self.envelope(to);
+        let first = append.previous.index.next();
+        if append.last < first {
+            means
+                .peers
+                .append(node, envelope, &append, &[], &mut means.outbox);
+            return;
+        }
+        let bytes_max = if append.may_shorten {
+            APPEND_BYTES_MAX
+        } else {
+            GROUP_WINDOW_BYTES
+        };
+        match means
+            .log
+            .entries(self.group(), first, append.last, bytes_max)
+        {
+            Lent::Memory(lent) => {
+                let append = AppendEntries {
+                    last: lent.last,
+                    ..append
+                };
+                means
+                    .peers
+                    .append(node, envelope, &append, &lent.pieces, &mut means.outbox);
+            }
+            Lent::OnDisk => self.load_append(means, to, append),
+            Lent::Absent => unreachable!("entry {first} is sent, although it was released"),
+        }
+    }
+
+    fn load_append<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        to: ReplicaNumber,
+        append: AppendEntries,
+    ) {
+        let first = append.previous.index.next();
+        let load = means
+            .log
+            .load(self.group(), first, append.last, APPEND_BYTES_MAX);
+        let (group, inbox) = (self.group(), means.cold.clone());
+        means.log.disk().spawn(Box::pin(async move {
+            let result = load.await;
+            inbox.push(ColdDone::Loaded {
+                group,
+                purpose: LoadFor::Append { to, append },
+                result,
+            });
+        }));
+    }
+
+    /// Entries for a follower came from disk. They are sent if this replica still leads in that term: then its log
+    /// still holds them.
+    pub(crate) fn on_append_loaded<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        to: ReplicaNumber,
+        append: AppendEntries,
+        loaded: &Loaded,
+    ) {
+        let (append, records) = (
+            AppendEntries {
+                last: loaded.last,
+                ..append
+            },
+            &loaded.bytes,
+        );
+        if !self.replica.is_leader() || self.replica.term() != append.term {
+            return;
+        }
+        let Some(node) = self.node_of(to) else { return };
+        if !means.can_append(node) {
+            return;
+        }
+        means
+            .peers
+            .append_bytes(node, self.envelope(to), &append, records, &mut means.outbox);
+    }
+}

@@ -1,0 +1,266 @@
+//! One replica of this shard with its machine: what `raft` decides and `machine` computes, side by side.
+//!
+//! ```text
+//!   Hosted ── replica   log positions, votes, who leads          (raft)
+//!          ├─ host      state, sessions, effect chain            (machine)
+//!          ├─ reign     only while leading
+//!          ├─ reads     questions that wait for an index
+//!          └─ stored    how far this group's records went into the log
+//! ```
+//!
+//! Its behaviour is in files by topic: `driver` (effects), `applying`, `proposals`, `sessions`, `queries`,
+//! `checkpoints`.
+
+use crate::shard::Seams;
+use crate::shard::births::Description;
+use crate::shard::checkpoints::Checkpoints;
+use crate::shard::means::Means;
+use crate::shard::queries::Reads;
+use crate::shard::reign::Reign;
+use crate::shard::sequencing::Sequencing;
+use crate::shard::waiters::Requester;
+use crate::storage::payload::Created;
+use crate::storage::{Lent, StorageError, record};
+use margay_machine::{CommandView, Host, StopReason, Stopped};
+use margay_raft::{Applies, Configuration, EntryKind, Replica};
+use margay_types::{
+    GroupId, Index, LogTime, NodeId, ProcessLife, ReplicaNumber, SequenceNumber, SessionId,
+};
+use margay_wire::client::ResponseHead;
+use margay_wire::peer::Envelope;
+use margay_wire::refusal::Refusal;
+use std::collections::BTreeMap;
+
+/// What a group was born as; never changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// The group.
+    pub(crate) group: GroupId,
+    /// What its birth's record says.
+    pub(crate) created: Created,
+    /// And the part of that which only the shard reads.
+    pub(crate) description: Description,
+}
+
+/// Is a read of committed entries from disk under way?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loading {
+    /// No: what is applied comes from memory, or there is nothing to apply.
+    No,
+    /// Yes: applying goes on when it is there.
+    UnderWay,
+}
+
+/// One replica with its machine.
+pub(crate) struct Hosted {
+    pub(crate) identity: Identity,
+    pub(crate) replica: Replica,
+    pub(crate) host: Host,
+    /// Why the machine applies no more.
+    pub(crate) stopped: Option<Stopped>,
+    pub(crate) reign: Option<Reign>,
+    pub(crate) reads: Reads,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) loading: Loading,
+    /// The last entry whose record was given to the log.
+    pub(crate) stored_last: Index,
+    /// No entry of this log has a later log time.
+    pub(crate) log_time_max: LogTime,
+    /// The members by the entries that are applied: what a checkpoint taken now says.
+    pub(crate) applied_configuration: (Index, Configuration),
+    /// Bytes of records given to the log since the last checkpoint.
+    pub(crate) bytes_since_checkpoint: u64,
+    /// The last process life seen of each node with a member: another one means that it was restarted.
+    pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
+    /// Did this turn bring something that `flush` may have to send?
+    pub(crate) is_dirty: bool,
+}
+
+impl Hosted {
+    /// A replica and its machine as recovery, or birth, made them.
+    pub(crate) fn new(
+        identity: Identity,
+        replica: Replica,
+        host: Host,
+        applied_configuration: (Index, Configuration),
+        log_time_max: LogTime,
+    ) -> Self {
+        let stored_last = replica.last_index();
+        let log_time_max = log_time_max.max(host.log_time());
+        Self {
+            identity,
+            replica,
+            host,
+            stopped: None,
+            reign: None,
+            reads: Reads::default(),
+            checkpoints: Checkpoints::default(),
+            loading: Loading::No,
+            stored_last,
+            log_time_max,
+            applied_configuration,
+            bytes_since_checkpoint: 0,
+            peer_lives: BTreeMap::new(),
+            is_dirty: false,
+        }
+    }
+
+    /// The group.
+    pub(crate) fn group(&self) -> GroupId {
+        self.identity.group
+    }
+
+    /// Counts forced recoveries of the group: with its id, its incarnation.
+    pub(crate) fn recovery_number(&self) -> u32 {
+        self.identity.created.recovery_number
+    }
+
+    /// From this replica to another of its group.
+    pub(crate) fn envelope(&self, to: ReplicaNumber) -> Envelope {
+        Envelope {
+            group: self.group(),
+            from: self.replica.number(),
+            to,
+        }
+    }
+
+    /// The node that holds a member, by the configurations that this replica knows.
+    pub(crate) fn node_of(&self, number: ReplicaNumber) -> Option<NodeId> {
+        self.replica.configuration().node_of(number)
+    }
+
+    /// The node that leads, as far as it is known.
+    pub(crate) fn leader_node(&self) -> Option<NodeId> {
+        self.replica
+            .leader()
+            .and_then(|leader| self.node_of(leader))
+    }
+
+    /// Is this from a member, on the node that holds it, to this very replica? A replica that was told of no members
+    /// yet believes whoever names it.
+    pub(crate) fn accepts(&self, envelope: &Envelope, node: NodeId) -> bool {
+        envelope.to == self.replica.number()
+            && self
+                .node_of(envelope.from)
+                .is_none_or(|known| known == node)
+    }
+
+    /// Committed entries cannot be read back: this machine applies no more, and the group is named in `status`.
+    pub(crate) fn on_unreadable(&mut self, error: &StorageError) {
+        self.stopped = Some(Stopped {
+            index: self.host.applied_index().next(),
+            operation: None,
+            reason: StopReason::Unfit,
+            message: error.to_string(),
+        });
+        self.replica.set_applies(Applies::Stopped);
+    }
+
+    /// What every answer of this group begins with.
+    pub(crate) fn head(&self) -> ResponseHead {
+        ResponseHead {
+            term: self.replica.term(),
+            index: self.host.applied_index(),
+            events: 0,
+        }
+    }
+
+    /// Why this replica cannot do what only a leader may.
+    pub(crate) fn not_leader(&self) -> Refusal {
+        Refusal::NotLeader {
+            leader: self.leader_node(),
+            term: self.replica.term(),
+        }
+    }
+
+    /// Brings the reign in line with the role: it begins before the first effect of a term is executed, because
+    /// entries are stamped by it, and ends as soon as this replica leads no longer.
+    pub(crate) fn follow_role<S: Seams>(&mut self, means: &mut Means<S>) {
+        let led = self.replica.is_leader().then(|| self.replica.term());
+        if self.reign.as_ref().map(|reign| reign.term) == led {
+            return;
+        }
+        if let Some(mut ended) = self.reign.take() {
+            let refusal = Refusal::LeadershipLost {
+                leader: self.leader_node(),
+                term: self.replica.term(),
+            };
+            for requester in ended.waiters.take_all() {
+                means.refuse(requester, self.head(), &refusal);
+            }
+        }
+        if let Some(term) = led {
+            let sequencing = self.sequencing_of_tail(means);
+            self.reign = Some(Reign::new(
+                term,
+                self.log_time_max,
+                means.now_ns,
+                sequencing,
+            ));
+        }
+    }
+
+    /// Counts the commands in the unapplied part of this replica's own log.
+    fn sequencing_of_tail<S: Seams>(&self, means: &Means<S>) -> Sequencing {
+        let (applied, last) = (self.host.applied_index(), self.stored_last);
+        if applied >= last {
+            return Sequencing::from_tail(std::iter::empty());
+        }
+        let Lent::Memory(lent) = means
+            .log
+            .entries(self.group(), applied.next(), last, usize::MAX)
+        else {
+            return Sequencing::waiting(last);
+        };
+        if lent.last < last {
+            return Sequencing::waiting(last);
+        }
+        let mut commands: Vec<(SessionId, SequenceNumber)> = Vec::new();
+        for piece in &lent.pieces {
+            for entry in record::records(piece).map_while(Result::ok) {
+                let Some(view) = entry.entry() else { continue };
+                if view.kind != EntryKind::CommandPlain {
+                    continue;
+                }
+                if let Ok(command) = CommandView::decode(view.payload)
+                    && let Some(session) = command.session
+                {
+                    commands.push((session, command.sequence));
+                }
+            }
+        }
+        Sequencing::from_tail(commands.into_iter())
+    }
+
+    /// The log time that an entry of this turn carries.
+    ///
+    /// # Panics
+    /// When this replica does not lead.
+    pub(crate) fn stamp(&mut self, now_ns: u64) -> LogTime {
+        let reign = self.reign.as_mut().expect("only a leader stamps entries");
+        let stamped = reign.clock.observe(now_ns);
+        assert!(
+            stamped >= self.log_time_max,
+            "log time goes back from {} to {stamped}",
+            self.log_time_max
+        );
+        self.log_time_max = stamped;
+        stamped
+    }
+
+    /// May this leader say what is *not* there (no such session, no such output)? Only with an entry of its own term
+    /// applied: before, an entry of an earlier term may still say otherwise.
+    pub(crate) fn has_applied_own_term(&self) -> bool {
+        self.reign
+            .as_ref()
+            .is_some_and(|reign| self.host.term() == reign.term)
+    }
+
+    /// Refuses because this replica cannot answer yet.
+    pub(crate) fn refuse_not_ready<S: Seams>(&self, means: &mut Means<S>, to: Requester) {
+        let refusal = Refusal::NotReady {
+            retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
+        };
+        means.refuse(to, self.head(), &refusal);
+    }
+}

@@ -1,0 +1,104 @@
+//! What all groups of a shard share while they work: the log, the ways out, the clock, and buffers used again.
+
+use crate::shard::Seams;
+use crate::shard::attachments::{Attachment, Attachments, NotAttached};
+use crate::shard::cold::ColdInbox;
+use crate::shard::outbox::{ConnectionId, Outbox, PeerAddress};
+use crate::shard::peers::Peers;
+use crate::shard::responses::Responses;
+use crate::shard::waiters::Requester;
+use crate::storage::{Log, StorageError};
+use margay_machine::Answers;
+use margay_raft::Effect;
+use margay_types::NodeId;
+use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
+use margay_wire::refusal::Refusal;
+
+/// Shared by all groups of a shard; lent to one at a time.
+pub(crate) struct Means<S: Seams> {
+    /// This node.
+    pub(crate) node: NodeId,
+    /// The log that all groups write to.
+    pub(crate) log: Log<S::Disk>,
+    /// Where frames leave.
+    pub(crate) outbox: S::Outbox,
+    /// What tells time.
+    pub(crate) clock: S::Clock,
+    /// The time of this turn: every event of a turn happens at one time.
+    pub(crate) now_ns: u64,
+    /// The other nodes.
+    pub(crate) peers: Peers,
+    /// Sessions on connections.
+    pub(crate) attachments: Attachments,
+    /// Builds answers.
+    pub(crate) responses: Responses,
+    /// Where cold tasks leave what they found.
+    pub(crate) cold: ColdInbox<S::Disk>,
+    /// Effects of the step under way; empty between steps.
+    pub(crate) effects: Vec<Effect>,
+    /// Answers of the entry being applied; empty between entries.
+    pub(crate) answers: Answers,
+    /// The first failure of the log in this turn: the shard ends with it.
+    pub(crate) failure: Option<StorageError>,
+}
+
+impl<S: Seams> Means<S> {
+    /// Answers a request with an output.
+    pub(crate) fn answer(&mut self, to: Requester, head: ResponseHead, output: &[u8]) {
+        self.responses.done(to, head, output, &mut self.outbox);
+    }
+
+    /// Answers a request with a refusal.
+    pub(crate) fn refuse(&mut self, to: Requester, head: ResponseHead, refusal: &Refusal) {
+        self.responses.refused(to, head, refusal, &mut self.outbox);
+    }
+
+    /// Hands a frame to a client or an operator.
+    pub(crate) fn send_client(&mut self, connection: ConnectionId, frame: &[u8]) {
+        self.outbox.send_client(connection, frame);
+    }
+
+    /// Binds a session to the connection that asked, and says so. Nobody is told on a connection that is gone.
+    pub(crate) fn attach(
+        &mut self,
+        to: Requester,
+        head: ResponseHead,
+        attachment: Attachment,
+        attached: Attached,
+    ) {
+        match self.attachments.attach(to.connection, attachment) {
+            Ok(number) => {
+                let attached = Attached {
+                    attachment: AttachmentNumber(number),
+                    ..attached
+                };
+                self.responses
+                    .attached(to, head, &attached, &mut self.outbox);
+            }
+            Err(NotAttached::TooMany) => self.refuse(to, head, &Refusal::TooManySessions),
+            Err(NotAttached::Gone) => {}
+        }
+    }
+
+    /// Tells the outbox whom to keep connections to.
+    pub(crate) fn set_peers(&mut self, addresses: Vec<PeerAddress>) {
+        self.peers.set_addresses(addresses, &mut self.outbox);
+    }
+
+    /// Notes a write to the log: if it was refused, nothing that it was for may happen, and the shard ends.
+    pub(crate) fn note<T>(&mut self, written: Result<T, StorageError>) {
+        if let Err(error) = written {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Hands what gathered for peers to the outbox.
+    pub(crate) fn flush_peers(&mut self) {
+        self.peers.flush(&mut self.outbox);
+    }
+
+    /// Bytes that wait to leave for a node; what is above the window waits for acknowledgements instead.
+    pub(crate) fn can_append(&self, node: NodeId) -> bool {
+        self.peers.can_append(node, &self.outbox)
+    }
+}

@@ -1,0 +1,386 @@
+//! What operators ask of a node, and what clients ask about the cluster: answered by the shard that is asked.
+
+use crate::limits::{GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS};
+use crate::shard::births::Birth;
+use crate::shard::hosted::Hosted;
+use crate::shard::outbox::ConnectionId;
+use crate::shard::shard::Shard;
+use crate::shard::waiters::{Purpose, Requester};
+use crate::shard::{Clock, Seams};
+use crate::storage::Room;
+use margay_machine::CommandHeader;
+use margay_raft::{EntryKind, Role};
+use margay_types::{GroupId, NodeId};
+use margay_wire::admin::system::{Directory, DirectoryAnswer, SystemCommand, SystemQuery};
+use margay_wire::admin::{
+    Bootstrap, BootstrapAnswer, Chain, ChainLink, ChainRequest, Formation, GroupStatus,
+    KeyspaceCreate, KeyspaceCreated, KeyspaceList, KeyspaceListRequest, KeyspaceRefusal,
+    LeaderHint, Map, MapGroup, MapRequest, MemberStatus, MemberType, NodeInfo, NodeInfoRequest,
+    ReplicaRole, Request, ShardStatus, SpaceMark, Status, StatusRequest, read_request,
+    write_answer,
+};
+use margay_wire::client::ResponseHead;
+use margay_wire::frame::{Frame, FrameKind};
+use margay_wire::genesis::Genesis;
+use margay_wire::refusal::Refusal;
+
+impl<S: Seams> Shard<S> {
+    /// A frame of an operator, or a client's question for the map.
+    pub(crate) fn on_operator_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
+        let to = Requester {
+            connection,
+            request: frame.request,
+            purpose: Purpose::Output,
+        };
+        let answered = match frame.kind {
+            FrameKind::NodeInfo => {
+                self.answer_with(to, frame, |shard, NodeInfoRequest| Ok(shard.node_info()))
+            }
+            FrameKind::Bootstrap => self.on_bootstrap(to, frame),
+            FrameKind::KeyspaceCreate => self.on_keyspace_create(to, frame),
+            FrameKind::KeyspaceList => self.answer_with(to, frame, |shard, asked| {
+                shard.ask_system::<KeyspaceListAsked>(&KeyspaceListAsked(asked))
+            }),
+            FrameKind::Status => self.answer_with(to, frame, |shard, asked: StatusRequest| {
+                Ok(shard.status(&asked))
+            }),
+            FrameKind::Chain => self.answer_with(to, frame, |shard, asked: ChainRequest| {
+                shard.chain(asked.group)
+            }),
+            FrameKind::Map => self.answer_with(to, frame, |shard, MapRequest| shard.map()),
+            FrameKind::PeerAppend
+            | FrameKind::PeerMessages
+            | FrameKind::Open
+            | FrameKind::Attach
+            | FrameKind::Command
+            | FrameKind::Query
+            | FrameKind::KeepAlive
+            | FrameKind::Close
+            | FrameKind::Response
+            | FrameKind::Event => Err(Refusal::BadRequest),
+        };
+        if let Err(refusal) = answered {
+            self.means.refuse(to, ResponseHead::default(), &refusal);
+        }
+    }
+
+    fn answer_with<R: Request>(
+        &mut self,
+        to: Requester,
+        frame: &Frame<'_>,
+        answer: impl FnOnce(&mut Self, R) -> Result<R::Answer, Refusal>,
+    ) -> Result<(), Refusal> {
+        let asked = read_request::<R>(frame.body).map_err(|_| Refusal::BadRequest)?;
+        let answer = answer(self, asked)?;
+        self.send_answer::<R>(to, &answer)
+    }
+
+    fn send_answer<R: Request>(
+        &mut self,
+        to: Requester,
+        answer: &R::Answer,
+    ) -> Result<(), Refusal> {
+        let mut bytes = Vec::new();
+        write_answer::<R>(&mut bytes, to.request, ResponseHead::default(), answer)
+            .map_err(|_| Refusal::BadRequest)?;
+        self.means.send_client(to.connection, &bytes);
+        Ok(())
+    }
+
+    fn formation(&self) -> Formation {
+        let manifest = &self.manifest;
+        if manifest.cluster.is_zero() {
+            return Formation::Blank;
+        }
+        Formation::Member {
+            cluster: manifest.cluster,
+            name: manifest.cluster_name.clone(),
+            node: manifest.node,
+        }
+    }
+
+    fn node_info(&self) -> NodeInfo {
+        NodeInfo {
+            version: self.facts.version.clone(),
+            incarnation: self.facts.incarnation,
+            life: self.facts.life,
+            formation: self.formation(),
+            address: self.facts.address.clone(),
+            shards: 1,
+            shard_ports: Vec::new(),
+        }
+    }
+
+    /// Forms a cluster: the genesis becomes this node's replica of group 0.
+    fn on_bootstrap(&mut self, to: Requester, frame: &Frame<'_>) -> Result<(), Refusal> {
+        let asked = read_request::<Bootstrap>(frame.body).map_err(|_| Refusal::BadRequest)?;
+        let answer = match Genesis::decode(&asked.genesis) {
+            Err(error) => BootstrapAnswer::NotAGenesis {
+                reason: error.to_string(),
+            },
+            Ok(genesis) => match self.found(to, &genesis) {
+                Some(answer) => answer,
+                None => return Ok(()),
+            },
+        };
+        self.send_answer::<Bootstrap>(to, &answer)
+    }
+
+    /// `None` when the answer comes once everything is durable.
+    fn found(&mut self, to: Requester, genesis: &Genesis) -> Option<BootstrapAnswer> {
+        let cluster = genesis.cluster_id();
+        if !self.manifest.cluster.is_zero() {
+            return Some(if self.manifest.cluster == cluster {
+                BootstrapAnswer::SameAttempt
+            } else {
+                let name = self.manifest.cluster_name.clone();
+                BootstrapAnswer::OtherCluster {
+                    cluster: self.manifest.cluster,
+                    name,
+                }
+            });
+        }
+        if let Some(under_way) = self.founding.as_ref().map(Genesis::cluster_id)
+            && under_way != cluster
+        {
+            let name = self
+                .founding
+                .as_ref()
+                .map_or_else(String::new, |it| it.name().to_owned());
+            return Some(BootstrapAnswer::OtherCluster {
+                cluster: under_way,
+                name,
+            });
+        }
+        let incarnation = self.facts.incarnation;
+        let Some(birth) = Birth::of_genesis(genesis, incarnation) else {
+            return Some(BootstrapAnswer::NotMe { incarnation });
+        };
+        self.births.founders.push(to);
+        if self.founding.is_none() {
+            self.founding = Some(genesis.clone());
+            self.log_birth(birth);
+        }
+        None
+    }
+
+    /// The formation is durable: whoever asked for it is told.
+    pub(crate) fn answer_founders(&mut self) {
+        for to in std::mem::take(&mut self.births.founders) {
+            if self
+                .send_answer::<Bootstrap>(to, &BootstrapAnswer::Formed)
+                .is_err()
+            {
+                self.means
+                    .refuse(to, ResponseHead::default(), &Refusal::BadRequest);
+            }
+        }
+    }
+
+    /// Proposes the creation of a keyspace to group 0: its apply answers.
+    fn on_keyspace_create(&mut self, to: Requester, frame: &Frame<'_>) -> Result<(), Refusal> {
+        let asked = read_request::<KeyspaceCreate>(frame.body).map_err(|_| Refusal::BadRequest)?;
+        let refused = |refusal| KeyspaceCreated::Refused(refusal);
+        match self.registry.takes_options(&asked.machine, &asked.options) {
+            Err(_) => {
+                return self
+                    .send_answer::<KeyspaceCreate>(to, &refused(KeyspaceRefusal::UnknownMachine));
+            }
+            Ok(false) => {
+                return self
+                    .send_answer::<KeyspaceCreate>(to, &refused(KeyspaceRefusal::BadOptions));
+            }
+            Ok(true) => {}
+        }
+        let header = CommandHeader::without_session(KeyspaceCreate::OPERATION);
+        let mut payload = header.bytes().to_vec();
+        margay_wire::admin::encode(&mut payload, &asked).map_err(|_| Refusal::BadRequest)?;
+        let (hosted, means) = self.system()?;
+        hosted.check_serving()?;
+        if !hosted.has_applied_own_term() {
+            return Err(Refusal::NotReady {
+                retry_after_ms: NOT_READY_RETRY_MS,
+            });
+        }
+        hosted.admit(means, payload.len())?;
+        let index = hosted.append(means, EntryKind::CommandPlain, &payload)?;
+        let reign = hosted.reign.as_mut().expect("a replica that appends leads");
+        reign.waiters.push(index, to);
+        Ok(())
+    }
+
+    /// Asks this node's replica of group 0, as far as that has applied.
+    pub(crate) fn ask_system<Q: SystemQuery>(&mut self, query: &Q) -> Result<Q::Output, Refusal> {
+        let mut payload = Vec::new();
+        margay_wire::admin::encode(&mut payload, query).map_err(|_| Refusal::BadRequest)?;
+        let (hosted, _) = self.system()?;
+        let mut output = Vec::new();
+        hosted
+            .host
+            .answer(Q::OPERATION, &payload, None, &mut output)
+            .map_err(|_| Refusal::StoppedMachine)?;
+        margay_wire::admin::decode("answer of group 0", &output)
+            .map_err(|_| Refusal::StoppedMachine)
+    }
+
+    fn chain(&mut self, group: GroupId) -> Result<Chain, Refusal> {
+        let (hosted, _) = self.group(group)?;
+        let link = |(index, hash)| ChainLink { index, hash };
+        Ok(Chain {
+            applied: link((hosted.host.applied_index(), hosted.host.chain())),
+            samples: hosted.host.chain_history().map(link).collect(),
+        })
+    }
+
+    fn map(&mut self) -> Result<Map, Refusal> {
+        let directory: DirectoryAnswer = self.ask_system(&Directory)?;
+        let version = self.system()?.0.host.applied_index();
+        let all_nodes: Vec<NodeId> = directory.nodes.iter().map(|node| node.node).collect();
+        let system = MapGroup {
+            group: GroupId::SYSTEM,
+            incarnation: 0,
+            members: all_nodes,
+            leader: self.leader_hint(GroupId::SYSTEM),
+        };
+        let others = directory.groups.into_iter().map(|known| MapGroup {
+            group: known.group,
+            incarnation: known.incarnation,
+            members: known.members,
+            leader: self.leader_hint(known.group),
+        });
+        Ok(Map {
+            cluster: self.manifest.cluster,
+            version,
+            nodes: directory.nodes,
+            keyspaces: directory.keyspaces,
+            groups: std::iter::once(system).chain(others).collect(),
+        })
+    }
+
+    fn leader_hint(&self, group: GroupId) -> Option<LeaderHint> {
+        let hosted = self.groups.get(&group)?;
+        let node = hosted.leader_node()?;
+        Some(LeaderHint {
+            node,
+            term: hosted.replica.term(),
+        })
+    }
+
+    fn status(&self, asked: &StatusRequest) -> Status {
+        let count_max = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
+        let count_max = count_max.min(GROUPS_PER_STATUS_MAX);
+        let mut page = self.groups.range(asked.from_group..);
+        let groups: Vec<GroupStatus> = page
+            .by_ref()
+            .take(count_max)
+            .map(|(_, hosted)| group_status(hosted))
+            .collect();
+        let up_ns = self.means.clock.now_ns().saturating_sub(self.started_ns);
+        Status {
+            version: self.facts.version.clone(),
+            incarnation: self.facts.incarnation,
+            life: self.facts.life,
+            formation: self.formation(),
+            address: self.facts.address.clone(),
+            up_ms: up_ns / 1_000_000,
+            shards: vec![self.shard_status()],
+            groups,
+            more_from: page.next().map(|(group, _)| *group),
+            health: self.health(),
+        }
+    }
+
+    fn shard_status(&self) -> ShardStatus {
+        let leads = self
+            .groups
+            .values()
+            .filter(|hosted| hosted.replica.is_leader());
+        let (mut led, mut sessions) = (0_u32, 0_usize);
+        for hosted in leads {
+            led += 1;
+            sessions += hosted.host.session_count();
+        }
+        ShardStatus {
+            shard: margay_types::ShardId::new(0),
+            replicas: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
+            leads: led,
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+            connections: u32::try_from(self.means.attachments.connection_count())
+                .unwrap_or(u32::MAX),
+            hopped_requests: 0,
+            requests: self.requests,
+            turns: self.turns,
+            space: match self.means.log.room() {
+                Room::Free => SpaceMark::Free,
+                Room::Soft => SpaceMark::Soft,
+                Room::Hard | Room::Reserve => SpaceMark::Hard,
+            },
+            durability: self.facts.durability,
+            io: self.facts.io.clone(),
+        }
+    }
+}
+
+/// The list of keyspaces, asked of group 0's machine under the operator's request type.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct KeyspaceListAsked(KeyspaceListRequest);
+
+impl SystemQuery for KeyspaceListAsked {
+    const OPERATION: margay_types::OperationId = margay_types::OperationId::new(3);
+    type Output = KeyspaceList;
+}
+
+fn group_status(hosted: &Hosted) -> GroupStatus {
+    let replica = &hosted.replica;
+    let configuration = replica.configuration();
+    let is_voter = configuration.is_voter(replica.number());
+    let members = configuration.members().map(|member| MemberStatus {
+        node: member.node,
+        replica: member.number,
+        member_type: if configuration.is_voter(member.number) {
+            MemberType::Active
+        } else {
+            MemberType::Passive
+        },
+        match_index: replica
+            .progress()
+            .find(|progress| progress.number == member.number)
+            .map(|progress| progress.match_index),
+    });
+    GroupStatus {
+        group: hosted.group(),
+        replica: replica.number(),
+        keyspace: hosted.identity.description.keyspace.clone(),
+        shard: margay_types::ShardId::new(0),
+        role: if hosted.stopped.is_some() {
+            ReplicaRole::Inactive
+        } else {
+            role(replica.role(), is_voter)
+        },
+        term: replica.term(),
+        leader: hosted.leader_node(),
+        commit: replica.commit_index(),
+        applied: hosted.host.applied_index(),
+        last: replica.last_index(),
+        durable: replica.durable_index(),
+        checkpoint: hosted.checkpoints.index(),
+        sessions: u32::try_from(hosted.host.session_count()).unwrap_or(u32::MAX),
+        members: members.collect(),
+        stopped: hosted.stopped.as_ref().map(|stopped| {
+            format!(
+                "{:?} at index {}: {}",
+                stopped.reason, stopped.index, stopped.message
+            )
+        }),
+    }
+}
+
+fn role(role: Role, is_voter: bool) -> ReplicaRole {
+    match role {
+        Role::Follower if is_voter => ReplicaRole::Follower,
+        Role::Follower => ReplicaRole::Passive,
+        Role::PreCandidate => ReplicaRole::PreCandidate,
+        Role::Candidate => ReplicaRole::Candidate,
+        Role::Leader => ReplicaRole::Leader,
+    }
+}

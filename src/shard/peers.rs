@@ -1,0 +1,217 @@
+//! The other nodes as this shard sees them: where replicas live, which connections stand, what waits to leave.
+//!
+//! Small messages of all groups for one peer gather during a turn and leave in one frame at its end; appends are
+//! frames of their own, whose records go straight from the batch. What is for a peer that is not connected is
+//! dropped: the cores repeat whatever matters.
+
+use crate::limits::FOLLOWER_WINDOW_BYTES;
+use crate::shard::Seams;
+use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
+use crate::shard::shard::Shard;
+use crate::storage::Slice;
+use crate::storage::record::{self, RecordView};
+use margay_raft::{AppendEntries, Message};
+use margay_types::{NodeId, ProcessLife, ShardId};
+use margay_wire::frame::{Frame, FrameKind};
+use margay_wire::peer::{self, AppendHead, Envelope, MessagesWriter};
+use std::collections::BTreeMap;
+
+/// A standing connection to a peer.
+#[derive(Debug)]
+struct Link {
+    gathered: Vec<u8>,
+    messages: MessagesWriter,
+}
+
+/// All peers of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    addresses: Vec<PeerAddress>,
+    links: BTreeMap<PeerId, Link>,
+    scratch: Vec<u8>,
+}
+
+/// Which shard of a node owns a group: every node has one shard at this stage.
+fn peer_of(node: NodeId) -> PeerId {
+    PeerId {
+        node,
+        shard: ShardId::new(0),
+    }
+}
+
+impl Peers {
+    /// The nodes that the cluster consists of, but for this one.
+    pub(crate) fn set_addresses(&mut self, addresses: Vec<PeerAddress>, outbox: &mut impl Outbox) {
+        if self.addresses != addresses {
+            outbox.set_peers(&addresses);
+            self.addresses = addresses;
+        }
+    }
+
+    /// A connection stands; messages of this life of the peer follow.
+    pub(crate) fn on_up(&mut self, peer: PeerId) {
+        let link = Link {
+            gathered: Vec::new(),
+            messages: MessagesWriter::new(),
+        };
+        self.links.insert(peer, link);
+    }
+
+    /// The connection is gone, with everything that waited for it.
+    pub(crate) fn on_down(&mut self, peer: PeerId) {
+        self.links.remove(&peer);
+    }
+
+    /// Lets a message leave at the end of the turn.
+    pub(crate) fn send(&mut self, node: NodeId, envelope: Envelope, message: &Message) {
+        if let Some(link) = self.links.get_mut(&peer_of(node)) {
+            link.messages.push(&mut link.gathered, envelope, message);
+        }
+    }
+
+    /// May records leave for this node, or is too much waiting for it already?
+    pub(crate) fn can_append(&self, node: NodeId, outbox: &impl Outbox) -> bool {
+        let peer = peer_of(node);
+        self.links.contains_key(&peer)
+            && outbox.peer_backlog_bytes(peer) < FOLLOWER_WINDOW_BYTES as u64
+    }
+
+    /// Sends an append whose records are lent from batches.
+    pub(crate) fn append(
+        &mut self,
+        node: NodeId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records: &[Slice],
+        outbox: &mut impl Outbox,
+    ) {
+        let peer = peer_of(node);
+        let records_bytes = records.iter().map(|slice| slice.len()).sum();
+        self.append_head(peer, envelope, append, records_bytes, outbox);
+        for slice in records {
+            outbox.send_peer_records(peer, slice.clone());
+        }
+    }
+
+    /// Sends an append whose records were read from disk.
+    pub(crate) fn append_bytes(
+        &mut self,
+        node: NodeId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records: &[u8],
+        outbox: &mut impl Outbox,
+    ) {
+        let peer = peer_of(node);
+        self.append_head(peer, envelope, append, records.len(), outbox);
+        outbox.send_peer(peer, records);
+    }
+
+    fn append_head(
+        &mut self,
+        peer: PeerId,
+        envelope: Envelope,
+        append: &AppendEntries,
+        records_bytes: usize,
+        outbox: &mut impl Outbox,
+    ) {
+        self.scratch.clear();
+        AppendHead::new(envelope, append).write(&mut self.scratch, records_bytes);
+        outbox.send_peer(peer, &self.scratch);
+    }
+
+    /// Hands everything gathered to the outbox: the turn ends.
+    pub(crate) fn flush(&mut self, outbox: &mut impl Outbox) {
+        for (peer, link) in &mut self.links {
+            if link.messages.is_open() {
+                link.messages.close(&mut link.gathered);
+            }
+            if !link.gathered.is_empty() {
+                outbox.send_peer(*peer, &link.gathered);
+                link.gathered.clear();
+            }
+        }
+    }
+}
+
+impl<S: Seams> Shard<S> {
+    /// A connection to a peer stands.
+    pub fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
+        self.means.peers.on_up(peer);
+        for hosted in self.groups.values_mut() {
+            let numbers: Vec<_> = hosted
+                .replica
+                .configuration()
+                .members()
+                .filter(|member| member.node == peer.node)
+                .map(|member| member.number)
+                .collect();
+            if hosted.peer_lives.insert(peer.node, life) == Some(life) {
+                continue;
+            }
+            for number in numbers {
+                hosted.replica.on_new_life(number);
+            }
+        }
+    }
+
+    /// The connection to a peer is gone.
+    pub fn on_peer_down(&mut self, peer: PeerId) {
+        self.means.peers.on_down(peer);
+    }
+
+    /// A frame of a peer.
+    pub fn on_peer_frame(&mut self, peer: PeerId, frame: &Frame<'_>) {
+        match frame.kind {
+            FrameKind::PeerAppend => self.on_peer_append(peer, frame.body),
+            FrameKind::PeerMessages => {
+                for message in peer::messages(frame.body) {
+                    let Ok((envelope, message)) = message else {
+                        return;
+                    };
+                    let Some(hosted) = self.groups.get_mut(&envelope.group) else {
+                        continue;
+                    };
+                    if hosted.accepts(&envelope, peer.node) {
+                        hosted.on_message(&mut self.means, envelope.from, message);
+                    }
+                }
+            }
+            FrameKind::Open
+            | FrameKind::Attach
+            | FrameKind::Command
+            | FrameKind::Query
+            | FrameKind::KeepAlive
+            | FrameKind::Close
+            | FrameKind::Map
+            | FrameKind::Response
+            | FrameKind::Event
+            | FrameKind::NodeInfo
+            | FrameKind::Bootstrap
+            | FrameKind::KeyspaceCreate
+            | FrameKind::KeyspaceList
+            | FrameKind::Status
+            | FrameKind::Chain => {}
+        }
+    }
+
+    fn on_peer_append(&mut self, peer: PeerId, body: &[u8]) {
+        let Ok((envelope, append, records)) = peer::append(body) else {
+            return;
+        };
+        let Some(hosted) = self.groups.get_mut(&envelope.group) else {
+            return;
+        };
+        if !hosted.accepts(&envelope, peer.node) {
+            return;
+        }
+        let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();
+        let Ok(records) = records else { return };
+        if records
+            .iter()
+            .all(|record| record.group() == envelope.group)
+        {
+            hosted.on_append(&mut self.means, envelope.from, &append, &records);
+        }
+    }
+}

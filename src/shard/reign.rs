@@ -1,0 +1,39 @@
+//! What only a leader knows of its group; it begins and ends with the term in which this replica leads.
+
+use crate::shard::log_clock::LogClock;
+use crate::shard::sequencing::Sequencing;
+use crate::shard::waiters::Waiters;
+use margay_machine::KeepAlives;
+use margay_types::{Index, LogTime, Term};
+
+/// One term of leading.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    /// The term that is led.
+    pub(crate) term: Term,
+    /// Stamps entries.
+    pub(crate) clock: LogClock,
+    /// The next number of every session.
+    pub(crate) sequencing: Sequencing,
+    /// Who waits for outputs.
+    pub(crate) waiters: Waiters,
+    /// What idle sessions said since the last refresh entry.
+    pub(crate) keep_alives: KeepAlives,
+    /// The last entry that this reign appended on its own account (expiry, refresh, checkpoint): the next of its
+    /// kind waits until it is applied.
+    pub(crate) housekeeping: Index,
+}
+
+impl Reign {
+    /// A reign begins on top of a log whose last entry carries `inherited`.
+    pub(crate) fn new(term: Term, inherited: LogTime, now_ns: u64, sequencing: Sequencing) -> Self {
+        Self {
+            term,
+            clock: LogClock::new(inherited, now_ns),
+            sequencing,
+            waiters: Waiters::default(),
+            keep_alives: KeepAlives::new(),
+            housekeeping: Index::ZERO,
+        }
+    }
+}

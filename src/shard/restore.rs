@@ -1,0 +1,183 @@
+//! From what storage recovered to what a shard starts with: checkpoints are read, and the last log time of every group.
+
+use crate::shard::births::Description;
+use crate::shard::checkpoints::Stream;
+use crate::storage::payload::{CheckpointPointer, Created};
+use crate::storage::recovery::{GroupStatus, RecoveredGroup};
+use crate::storage::{Disk, Log, StorageError, record};
+use margay_raft::{Configuration, Position, TermRun};
+use margay_types::{GroupId, Index, LogTime};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Why a replica that storage found whole cannot be started.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Its records cannot be read back.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Its birth, its checkpoint or a change of its members makes no sense to this version. Run the version that wrote
+    /// it.
+    #[error("{what} of group {group} cannot be read by this version")]
+    Unreadable {
+        /// Which group.
+        group: GroupId,
+        /// What cannot be read.
+        what: &'static str,
+    },
+}
+
+/// A replica as the log tells of it, ready to be started.
+pub struct FoundGroup {
+    pub(crate) group: GroupId,
+    pub(crate) created: Created,
+    pub(crate) description: Description,
+    pub(crate) raft: margay_raft::Restored,
+    /// The machine's host part of the checkpoint; `None` when the birth is the checkpoint.
+    pub(crate) host: Option<Vec<u8>>,
+    pub(crate) checkpoint_bytes: u64,
+    pub(crate) log_time_max: LogTime,
+}
+
+/// A replica that takes no part in anything until its damage is repaired.
+#[derive(Clone, Debug)]
+pub struct DamagedGroup {
+    /// Which group.
+    pub group: GroupId,
+    /// What it lost, in words.
+    pub reason: String,
+}
+
+/// All replicas of a log, sorted by whether they can be started.
+#[derive(Default)]
+pub struct Found {
+    /// These start.
+    pub whole: Vec<FoundGroup>,
+    /// These are named.
+    pub damaged: Vec<DamagedGroup>,
+}
+
+impl Found {
+    /// Reads what storage recovered. The log's restart batch is durable already, and nothing was promised yet.
+    ///
+    /// # Errors
+    /// What was found whole cannot be read, or not by this version.
+    pub async fn read<D: Disk>(
+        log: &Log<D>,
+        groups: Vec<RecoveredGroup>,
+    ) -> Result<Self, RestoreError> {
+        let mut found = Self::default();
+        for group in groups {
+            match &group.status {
+                GroupStatus::Serves => found.whole.push(read_group(log, group).await?),
+                GroupStatus::Damaged { range, reason } => found.damaged.push(DamagedGroup {
+                    group: group.group,
+                    reason: format!("entries {} to {}: {reason}", range.start(), range.end()),
+                }),
+            }
+        }
+        Ok(found)
+    }
+}
+
+async fn read_group<D: Disk>(
+    log: &Log<D>,
+    found: RecoveredGroup,
+) -> Result<FoundGroup, RestoreError> {
+    let group = found.group;
+    let unreadable = |what| RestoreError::Unreadable { group, what };
+    let pointer = found
+        .checkpoint
+        .as_ref()
+        .map(|checkpoint| checkpoint.pointer);
+    let (created, description, base, host, checkpoint_bytes) = match &pointer {
+        Some(pointer) => {
+            let bytes = read_stream(log, group, pointer).await?;
+            let stream = Stream::decode(&bytes).ok_or(unreadable("the checkpoint"))?;
+            let size = bytes.len() as u64;
+            (
+                stream.created,
+                stream.description,
+                stream.configuration,
+                Some(stream.host),
+                size,
+            )
+        }
+        None => {
+            let created = found.created.map(|(created, _)| created);
+            let created = created.ok_or(unreadable("the birth"))?;
+            let description =
+                Description::decode(&created.description).ok_or(unreadable("the birth"))?;
+            let initial = description.configuration().ok_or(unreadable("the birth"))?;
+            (created, description, (Index::ZERO, initial), None, 0)
+        }
+    };
+    let mut configurations = vec![base];
+    for (index, payload) in &found.configurations {
+        let configuration = Configuration::decode(payload);
+        let configuration = configuration.map_err(|_| unreadable("a change of the members"))?;
+        if configurations.last().is_some_and(|(last, _)| last < index) {
+            configurations.push((*index, configuration));
+        }
+    }
+    let checkpoint = pointer.map_or(Position::ZERO, |pointer| pointer.at);
+    let raft = margay_raft::Restored {
+        hard_state: found.hard_state,
+        floor: found.floor,
+        term_runs: found
+            .term_runs
+            .iter()
+            .map(|run| TermRun {
+                first: run.first,
+                term: run.term,
+            })
+            .collect(),
+        last_index: found.last.index,
+        commit_index: checkpoint.index,
+        configurations,
+    };
+    let log_time_max = last_log_time(log, group, checkpoint.index, found.last.index).await?;
+    Ok(FoundGroup {
+        group,
+        created,
+        description,
+        raft,
+        host,
+        checkpoint_bytes,
+        log_time_max,
+    })
+}
+
+async fn read_stream<D: Disk>(
+    log: &Log<D>,
+    group: GroupId,
+    pointer: &CheckpointPointer,
+) -> Result<Vec<u8>, RestoreError> {
+    let mut stream = Vec::new();
+    for number in 0..pointer.chunks {
+        stream.extend_from_slice(&log.load_chunk(group, number).await?);
+    }
+    if xxh3_128(&stream).to_le_bytes() != pointer.stream_hash {
+        return Err(RestoreError::Unreadable {
+            group,
+            what: "the checkpoint",
+        });
+    }
+    Ok(stream)
+}
+
+/// Log time of the last entry above the checkpoint: a leader goes on from there.
+async fn last_log_time<D: Disk>(
+    log: &Log<D>,
+    group: GroupId,
+    checkpoint: Index,
+    last: Index,
+) -> Result<LogTime, RestoreError> {
+    if last <= checkpoint {
+        return Ok(LogTime::ZERO);
+    }
+    let loaded = log.load(group, last, last, 1).await?;
+    let record = record::records(&loaded.bytes).next().and_then(Result::ok);
+    Ok(record
+        .and_then(|record| record.log_time())
+        .unwrap_or(LogTime::ZERO))
+}

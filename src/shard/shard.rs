@@ -1,0 +1,410 @@
+//! A shard: finds the group that an event is for, steps it, and ends the turn in the one legal order.
+//!
+//! ```text
+//!   begin_turn   one time for all events of the turn; results of cold work
+//!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
+//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied, answers go out
+//!                4 messages gathered for peers go out
+//! ```
+
+use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT};
+use crate::shard::attachments::Attachments;
+use crate::shard::births::{Birth, Births};
+use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
+use crate::shard::hosted::{Hosted, Identity};
+use crate::shard::means::Means;
+use crate::shard::outbox::{PeerAddress, PeerId};
+use crate::shard::peers::Peers;
+use crate::shard::responses::Responses;
+use crate::shard::restore::{Found, FoundGroup};
+use crate::shard::{Clock, Seams};
+use crate::storage::manifest::ManifestFiles;
+use crate::storage::node_manifest::NodeManifest;
+use crate::storage::{Log, StorageError, WriteToken};
+use margay_machine::{Answers, Host, HostError, Registry};
+use margay_raft::{Options, Replica};
+use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
+use margay_wire::admin::system::Directory;
+use margay_wire::admin::{Durability, HealthReason, IoSettings};
+use margay_wire::genesis::Genesis;
+use margay_wire::refusal::Refusal;
+use std::collections::BTreeMap;
+use std::io;
+
+/// Number of the message that names a damaged replica.
+const DAMAGED_REPLICA_CODE: u16 = 210;
+
+/// What a node knows of itself before it belongs to a cluster.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its data directory.
+    pub incarnation: Incarnation,
+    /// Its process.
+    pub life: ProcessLife,
+    /// `host:port` that it listens on.
+    pub address: String,
+    /// Version of its binary.
+    pub version: String,
+    /// Are durable writes known to be durable?
+    pub durability: Durability,
+    /// How it writes.
+    pub io: IoSettings,
+    /// Timeouts and windows of its replicas.
+    pub raft: Options,
+    /// Differs between all lives of all nodes: seeds election timeouts.
+    pub seed: u64,
+}
+
+/// What recovery leaves to a shard.
+pub struct Restored<S: Seams> {
+    /// The log, ready to be written.
+    pub log: Log<S::Disk>,
+    /// The replicas in it.
+    pub found: Found,
+    /// The node's manifest, as it says now.
+    pub manifest: NodeManifest,
+    /// Its files.
+    pub manifest_files: ManifestFiles<S::Disk>,
+}
+
+/// Why a shard cannot go on. Its process ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// The log, or the node's manifest, failed: nothing that was promised is lost, nothing more may be promised.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A replica cannot be rebuilt: the binary lacks its machine, or its checkpoint is damaged. Run the binary that the
+    /// group was created with.
+    #[error("group {group} cannot be rebuilt: {error:?}")]
+    Host {
+        /// Which group.
+        group: GroupId,
+        /// Why.
+        error: HostError,
+    },
+    /// A `created` record makes no sense to this version.
+    #[error("the birth of group {group} cannot be read by this version")]
+    Birth {
+        /// Which group.
+        group: GroupId,
+    },
+}
+
+/// All replicas of one core.
+pub struct Shard<S: Seams> {
+    pub(crate) facts: NodeFacts,
+    pub(crate) registry: Registry,
+    pub(crate) manifest: NodeManifest,
+    pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
+    pub(crate) groups: BTreeMap<GroupId, Hosted>,
+    /// Replicas whose damage must be repaired first: they take no part in anything.
+    damaged: Vec<HealthReason>,
+    pub(crate) means: Means<S>,
+    pub(crate) births: Births,
+    /// The genesis whose birth is under way.
+    pub(crate) founding: Option<Genesis>,
+    pub(crate) started_ns: u64,
+    pub(crate) turns: u64,
+    pub(crate) requests: u64,
+    ticks: u64,
+    failed: Option<ShardError>,
+}
+
+impl<S: Seams> Shard<S> {
+    /// A shard with the replicas that recovery found.
+    ///
+    /// # Errors
+    /// A replica cannot be rebuilt by this binary.
+    pub fn new(
+        facts: NodeFacts,
+        registry: Registry,
+        restored: Restored<S>,
+        outbox: S::Outbox,
+        clock: S::Clock,
+    ) -> Result<Self, ShardError> {
+        let now_ns = clock.now_ns();
+        let means = Means {
+            node: restored.manifest.node,
+            log: restored.log,
+            outbox,
+            clock,
+            now_ns,
+            peers: Peers::default(),
+            attachments: Attachments::default(),
+            responses: Responses::default(),
+            cold: ColdInbox::default(),
+            effects: Vec::new(),
+            answers: Answers::new(),
+            failure: None,
+        };
+        let created_up_to = restored.manifest.created_up_to;
+        let mut shard = Self {
+            facts,
+            registry,
+            manifest: restored.manifest,
+            manifest_files: Some(restored.manifest_files),
+            groups: BTreeMap::new(),
+            damaged: Vec::new(),
+            means,
+            births: Births::after(created_up_to),
+            founding: None,
+            started_ns: now_ns,
+            turns: 0,
+            requests: 0,
+            ticks: 0,
+            failed: None,
+        };
+        for damaged in restored.found.damaged {
+            shard.damaged.push(HealthReason {
+                code: DAMAGED_REPLICA_CODE,
+                since_ms: 0,
+                shard: Some(ShardId::new(0)),
+                group: Some(damaged.group),
+                text: damaged.reason,
+            });
+        }
+        for group in restored.found.whole {
+            shard.revive(group)?;
+        }
+        shard.adopt_founding();
+        shard.update_peers();
+        shard.carry_out_creations();
+        Ok(shard)
+    }
+
+    /// A replica goes on where an earlier life of the process ended.
+    fn revive(&mut self, found: FoundGroup) -> Result<(), ShardError> {
+        let group = found.group;
+        let host = match &found.host {
+            Some(host) => Host::restore(&self.registry, host),
+            None => {
+                let (machine, options) = (&found.created.machine, &found.description.options);
+                Host::new(&self.registry, machine, options, Birth::limits())
+            }
+        };
+        let host = host.map_err(|error| ShardError::Host { group, error })?;
+        let checkpoint = host.applied_index();
+        let applied_configuration = found
+            .raft
+            .configurations
+            .iter()
+            .rfind(|(index, _)| *index <= checkpoint)
+            .cloned()
+            .unwrap_or_default();
+        let number = found.created.replica;
+        let replica = Replica::new(number, self.facts.raft, found.raft, self.seed_of(group));
+        let identity = Identity {
+            group,
+            created: found.created,
+            description: found.description,
+        };
+        let mut hosted = Hosted::new(
+            identity,
+            replica,
+            host,
+            applied_configuration,
+            found.log_time_max,
+        );
+        hosted
+            .checkpoints
+            .on_restored(checkpoint, found.checkpoint_bytes);
+        self.groups.insert(group, hosted);
+        Ok(())
+    }
+
+    /// A seed that differs between the replicas of a group.
+    pub(crate) fn seed_of(&self, group: GroupId) -> u64 {
+        self.facts.seed ^ (u64::from(group.number()) << 32)
+    }
+
+    /// A group, and the means that all groups share.
+    pub(crate) fn group(
+        &mut self,
+        group: GroupId,
+    ) -> Result<(&mut Hosted, &mut Means<S>), Refusal> {
+        if self.manifest.cluster.is_zero() {
+            return Err(Refusal::NotFormed);
+        }
+        let hosted = self.groups.get_mut(&group).ok_or(Refusal::UnknownGroup)?;
+        Ok((hosted, &mut self.means))
+    }
+
+    /// Group 0, and the means that all groups share.
+    pub(crate) fn system(&mut self) -> Result<(&mut Hosted, &mut Means<S>), Refusal> {
+        self.group(GroupId::SYSTEM)
+    }
+
+    /// The turn begins: its events happen now.
+    pub fn begin_turn(&mut self) {
+        self.turns += 1;
+        self.means.now_ns = self.means.clock.now_ns().max(self.means.now_ns);
+        while let Some(done) = self.means.cold.take() {
+            self.on_cold_done(done);
+        }
+    }
+
+    fn on_cold_done(&mut self, done: ColdDone<S::Disk>) {
+        match done {
+            ColdDone::Loaded {
+                group,
+                purpose,
+                result,
+            } => {
+                let Some(hosted) = self.groups.get_mut(&group) else {
+                    return;
+                };
+                match (purpose, result) {
+                    (LoadFor::Apply, Ok(records)) => {
+                        hosted.on_committed_loaded(&mut self.means, &records.bytes);
+                    }
+                    (LoadFor::Append { to, append }, Ok(records)) => {
+                        hosted.on_append_loaded(&mut self.means, to, append, &records);
+                    }
+                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&error),
+                    (LoadFor::Append { .. }, Err(_)) => {}
+                }
+            }
+            ColdDone::Recorded {
+                files,
+                manifest,
+                result,
+            } => {
+                self.manifest_files = Some(files);
+                match result {
+                    Ok(()) => self.on_births_recorded(manifest),
+                    Err(error) => self.fail(error.into()),
+                }
+            }
+        }
+    }
+
+    /// A tick of 10 ms passed.
+    pub fn on_tick(&mut self) {
+        self.ticks += 1;
+        let keeps_house = self.ticks.is_multiple_of(HOUSE_TICKS);
+        for hosted in self.groups.values_mut() {
+            hosted.on_tick(&mut self.means);
+            if keeps_house {
+                hosted.reads.expire(hosted.head(), &mut self.means);
+            }
+        }
+        let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
+        let told = self.means.log.on_idle(idle);
+        self.means.note(told);
+        if keeps_house {
+            self.keep_room();
+        }
+    }
+
+    /// A write of the log returned.
+    pub fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {
+        let durable = match self.means.log.on_written(token, result) {
+            Ok(durable) => durable.to_vec(),
+            Err(error) => {
+                self.fail(error.into());
+                return;
+            }
+        };
+        for (group, write) in durable {
+            if let Some(hosted) = self.groups.get_mut(&group) {
+                hosted.on_written(&mut self.means, write);
+            }
+        }
+        self.births.on_durable(self.means.log.durable());
+        self.record_births();
+    }
+
+    /// The turn ends: what its events made possible leaves, in the one legal order.
+    pub fn end_turn(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.flush_groups();
+        self.submit();
+        for hosted in self.groups.values_mut() {
+            if hosted.can_apply() {
+                hosted.apply_committed(&mut self.means);
+            }
+            hosted.keep_house(&mut self.means);
+            hosted.write_checkpoint(&mut self.means);
+        }
+        self.carry_out_creations();
+        self.flush_groups();
+        self.submit();
+        self.means.flush_peers();
+        if let Some(error) = self.means.failure.take() {
+            self.fail(error.into());
+        }
+    }
+
+    fn submit(&mut self) {
+        let submitted = self.means.log.submit();
+        self.means.note(submitted);
+    }
+
+    /// Frees what nobody needs, and asks for checkpoints of those that hold room.
+    fn keep_room(&mut self) {
+        let holders = match self.means.log.used_segments() {
+            used if used > SEGMENTS_BEFORE_CHECKPOINT => self.means.log.oldest_holders(),
+            _ => Vec::new(),
+        };
+        for (group, hosted) in &mut self.groups {
+            hosted.release_entries(&mut self.means);
+            if hosted.wants_checkpoint(holders.contains(group)) {
+                hosted.propose_checkpoint(&mut self.means);
+            }
+        }
+        self.means.log.tend();
+    }
+
+    fn flush_groups(&mut self) {
+        for hosted in self.groups.values_mut() {
+            if hosted.is_dirty {
+                hosted.flush(&mut self.means);
+            }
+        }
+    }
+
+    /// Has anything committed not been applied, so that another turn should follow at once?
+    pub fn has_more(&self) -> bool {
+        self.groups.values().any(Hosted::can_apply)
+    }
+
+    /// Why this shard cannot go on, once.
+    pub fn take_failure(&mut self) -> Option<ShardError> {
+        self.failed.take()
+    }
+
+    pub(crate) fn fail(&mut self, error: ShardError) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// What is wrong here.
+    pub(crate) fn health(&self) -> Vec<HealthReason> {
+        self.damaged.clone()
+    }
+
+    /// Tells the outbox whom to keep connections to: all other nodes of the cluster.
+    pub(crate) fn update_peers(&mut self) {
+        let Ok(directory) = self.ask_system(&Directory) else {
+            return;
+        };
+        let own = self.means.node;
+        let others = directory.nodes.into_iter().filter(|node| node.node != own);
+        let addresses = others.map(|node| PeerAddress {
+            peer: PeerId {
+                node: node.node,
+                shard: ShardId::new(0),
+            },
+            incarnation: node.incarnation,
+            address: node.address,
+        });
+        let addresses: Vec<PeerAddress> = addresses.collect();
+        self.means.set_peers(addresses);
+    }
+
+    /// The cluster that this node belongs to, and its number there: what its hellos say.
+    pub fn membership(&self) -> Option<(ClusterId, NodeId)> {
+        (!self.manifest.cluster.is_zero()).then_some((self.manifest.cluster, self.manifest.node))
+    }
+}

@@ -1,0 +1,169 @@
+//! Who waits for the output of an entry that is on its way.
+//!
+//! A request that was appended here waits in index order, because entries are applied in that order. A
+//! duplicate of a command under way *attaches*: it waits beside, under the command's name, and gets the same
+//! output. Whoever is still waiting when this replica stops leading is told so; nobody waits for ever.
+//!
+//! ```text
+//!   appended   [ 41: a#7 ] [ 42: b#3 ] [ 44: a#8 ]      front is answered when its index is applied
+//!   attached   { a#8: another connection }              answered with it
+//! ```
+
+use crate::shard::outbox::ConnectionId;
+use margay_types::{Index, SequenceNumber, SessionId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a request asked for, as far as its answer differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A command, a query, an operator's question.
+    Output,
+    /// A session.
+    Open,
+    /// The end of a session.
+    Close,
+}
+
+/// A request that wants an answer: on which connection, under which number of the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Requester {
+    /// Where it came from.
+    pub(crate) connection: ConnectionId,
+    /// The number in its frame's header, which the answer repeats.
+    pub(crate) request: u64,
+    /// What it asked for.
+    pub(crate) purpose: Purpose,
+}
+
+/// The name of a command: its session and its number there.
+pub(crate) type CommandName = (SessionId, SequenceNumber);
+
+/// Everybody who waits for an entry of one group.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    appended: VecDeque<(Index, Requester)>,
+    attached: BTreeMap<CommandName, Vec<Requester>>,
+    attached_count: usize,
+}
+
+impl Waiters {
+    /// Requests that wait, attached ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.appended.len() + self.attached_count
+    }
+
+    /// The request whose entry was just appended at `index`.
+    pub(crate) fn push(&mut self, index: Index, requester: Requester) {
+        assert!(
+            self.appended.back().is_none_or(|(last, _)| *last < index),
+            "requests wait in index order, and {index} is not behind the last"
+        );
+        self.appended.push_back((index, requester));
+    }
+
+    /// A duplicate of a command under way.
+    pub(crate) fn attach(&mut self, name: CommandName, requester: Requester) {
+        self.attached.entry(name).or_default().push(requester);
+        self.attached_count += 1;
+    }
+
+    /// Takes the request that waits for the entry at `index`. Those of earlier entries got no output of their own
+    /// and are given to `passed`.
+    pub(crate) fn take_appended(
+        &mut self,
+        index: Index,
+        mut passed: impl FnMut(Requester),
+    ) -> Option<Requester> {
+        while let Some((first, requester)) = self.appended.front().copied() {
+            if first > index {
+                return None;
+            }
+            self.appended.pop_front();
+            if first == index {
+                return Some(requester);
+            }
+            passed(requester);
+        }
+        None
+    }
+
+    /// Takes the duplicates that wait for this command.
+    pub(crate) fn take_attached(&mut self, name: CommandName) -> Vec<Requester> {
+        if self.attached.is_empty() {
+            return Vec::new();
+        }
+        let taken = self.attached.remove(&name).unwrap_or_default();
+        self.attached_count -= taken.len();
+        taken
+    }
+
+    /// Takes everybody: this replica leads no more.
+    pub(crate) fn take_all(&mut self) -> Vec<Requester> {
+        let mut all: Vec<Requester> = self
+            .appended
+            .drain(..)
+            .map(|(_, requester)| requester)
+            .collect();
+        for (_, attached) in std::mem::take(&mut self.attached) {
+            all.extend(attached);
+        }
+        self.attached_count = 0;
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requester(request: u64) -> Requester {
+        Requester {
+            connection: ConnectionId(1),
+            request,
+            purpose: Purpose::Output,
+        }
+    }
+
+    #[test]
+    fn the_front_is_taken_at_its_own_index_only() {
+        let mut waiters = Waiters::default();
+        waiters.push(Index::new(4), requester(1));
+        waiters.push(Index::new(6), requester(2));
+        assert_eq!(
+            waiters.take_appended(Index::new(3), |_| unreachable!()),
+            None
+        );
+        assert_eq!(
+            waiters.take_appended(Index::new(4), |_| unreachable!()),
+            Some(requester(1))
+        );
+        assert_eq!(
+            waiters.take_appended(Index::new(5), |_| unreachable!()),
+            None
+        );
+        assert_eq!(waiters.count(), 1);
+    }
+
+    #[test]
+    fn a_request_whose_entry_gave_no_output_is_passed_on() {
+        let mut waiters = Waiters::default();
+        waiters.push(Index::new(4), requester(1));
+        waiters.push(Index::new(5), requester(2));
+        let mut passed = Vec::new();
+        let taken = waiters.take_appended(Index::new(5), |requester| passed.push(requester));
+        assert_eq!((taken, passed), (Some(requester(2)), vec![requester(1)]));
+    }
+
+    #[test]
+    fn everybody_attached_to_a_command_is_answered_with_it() {
+        let mut waiters = Waiters::default();
+        let name = (SessionId::new(9), SequenceNumber::new(3));
+        waiters.attach(name, requester(1));
+        waiters.attach(name, requester(2));
+        assert_eq!(
+            waiters.take_attached(name),
+            vec![requester(1), requester(2)]
+        );
+        assert_eq!(waiters.count(), 0);
+    }
+}

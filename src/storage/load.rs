@@ -1,0 +1,270 @@
+//! Entries and chunks read back from disk: for slow followers, for replay and for streams.
+//!
+//! What the index names is a span of a segment in which records of other groups stand too. Every record that is
+//! wanted is checked and must be the very one: group, index and term. Segments that are read from are pinned.
+
+use super::block::Block;
+use super::disk::Disk;
+use super::error::StorageError;
+use super::index::IndexItem;
+use super::log::Log;
+use super::payload::ChunkHeader;
+use super::record::{RecordError, RecordKind, RecordView};
+use super::resume::RecordPlace;
+use super::segment::segment_path;
+use crate::limits::WRITE_UNIT_BYTES;
+use margay_types::{GroupId, Index};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Entries that were read: whole records in index order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The records, one behind the other.
+    pub bytes: Vec<u8>,
+    /// The last entry; zero if there is none.
+    pub last: Index,
+}
+
+/// A span of a segment, with what keeps its file.
+struct Span<F> {
+    file: F,
+    segment: u32,
+    offset: u32,
+    length: u32,
+    _pin: Rc<()>,
+}
+
+impl<F> Span<F> {
+    /// Reads it; gives the bytes from its offset on.
+    async fn read<D: Disk<File = F>>(&self, disk: &D) -> Result<(Block, usize), StorageError> {
+        let unit = WRITE_UNIT_BYTES as u64;
+        let start = u64::from(self.offset) / unit * unit;
+        let end = (u64::from(self.offset) + u64::from(self.length)).next_multiple_of(unit);
+        let wanted = usize::try_from(end - start).expect("a span is at most a segment");
+        let (result, block) = disk
+            .read(&self.file, start, Block::for_reading(wanted))
+            .await;
+        let path = || segment_path(Path::new(""), self.segment);
+        let read = result.map_err(|error| StorageError::io("read", &path(), error))?;
+        if read < wanted {
+            let short = std::io::ErrorKind::UnexpectedEof.into();
+            return Err(StorageError::io("read", &path(), short));
+        }
+        let skipped = u64::from(self.offset) - start;
+        Ok((
+            block,
+            usize::try_from(skipped).expect("less than a write unit"),
+        ))
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Reads the entries of a group from `first` to `last`, as many as `bytes_max` allows, but at least one; only
+    /// durable ones.
+    ///
+    /// The future gives [`StorageError::Absent`] if the first is not held, [`StorageError::Record`] if one is
+    /// damaged, and [`StorageError::Misplaced`] if another record stands where it should.
+    pub fn load(
+        &self,
+        group: GroupId,
+        first: Index,
+        last: Index,
+        bytes_max: usize,
+    ) -> impl Future<Output = Result<Loaded, StorageError>> + use<D> {
+        assert!(
+            first <= last,
+            "entries from {first} to {last} of group {group}"
+        );
+        let durable = self.commit.durable();
+        let items = self.groups.expect(group).index.from(first);
+        let items: Vec<(IndexItem, Span<D::File>)> = items
+            .take_while(|item| item.first <= last && item.sequence <= durable)
+            .scan(0, |sum, item| {
+                let is_enough = *sum > bytes_max;
+                *sum += item.length as usize;
+                (!is_enough).then_some(item)
+            })
+            .map(|item| (*item, self.span(item.segment, item.offset, item.length)))
+            .collect();
+        let disk = self.disk.clone();
+        async move {
+            let mut loaded = Loaded {
+                bytes: Vec::new(),
+                last: first.previous(),
+            };
+            for (item, span) in &items {
+                let (block, skipped) = span.read(&disk).await?;
+                let end = skipped + span.length as usize;
+                let bytes = block.bytes().get(skipped..end).unwrap_or_default();
+                let picked = Picked {
+                    group,
+                    last,
+                    bytes_max,
+                    span: (span.segment, span.offset),
+                };
+                if !picked.take(item, bytes, &mut loaded)? {
+                    break;
+                }
+            }
+            match loaded.last >= first {
+                true => Ok(loaded),
+                false => Err(StorageError::Absent {
+                    group,
+                    index: first,
+                }),
+            }
+        }
+    }
+
+    /// Reads a chunk of the group's newest checkpoint.
+    ///
+    /// The future gives [`StorageError::Absent`] if there is no such chunk, and otherwise what [`Log::load`] gives.
+    pub fn load_chunk(
+        &self,
+        group: GroupId,
+        number: u32,
+    ) -> impl Future<Output = Result<Vec<u8>, StorageError>> + use<D> {
+        let checkpoint = &self.groups.expect(group).checkpoint;
+        let at = checkpoint
+            .pointer
+            .map_or(Index::ZERO, |pointer| pointer.at.index);
+        let place = checkpoint.chunks.get(number as usize).copied();
+        let span = place.map(|place| self.record_span(place));
+        let disk = self.disk.clone();
+        async move {
+            let span = span.ok_or(StorageError::Absent { group, index: at })?;
+            let (block, skipped) = span.read(&disk).await?;
+            let bytes = block.bytes().get(skipped..).unwrap_or_default();
+            let place = Picked {
+                group,
+                last: at,
+                bytes_max: 0,
+                span: (span.segment, span.offset),
+            };
+            let record = RecordView::parse(bytes).map_err(|cause| place.damaged(at, cause))?;
+            let chunk = ChunkHeader::parse(&record);
+            let chunk = chunk.filter(|(header, _)| {
+                header.number == number && record.group() == group && record.index() == at
+            });
+            chunk
+                .map(|(_, bytes)| bytes.to_vec())
+                .ok_or(place.misplaced(at))
+        }
+    }
+
+    /// Reads what the group's replica was born with, while that is its checkpoint.
+    ///
+    /// The future gives what [`Log::load_chunk`] gives.
+    pub fn load_created(
+        &self,
+        group: GroupId,
+    ) -> impl Future<Output = Result<super::payload::Created, StorageError>> + use<D> {
+        let checkpoint = &self.groups.expect(group).checkpoint;
+        let span = checkpoint
+            .pointer
+            .is_none()
+            .then(|| self.record_span(checkpoint.place));
+        let disk = self.disk.clone();
+        async move {
+            let at = Index::ZERO;
+            let span = span.ok_or(StorageError::Absent { group, index: at })?;
+            let (block, skipped) = span.read(&disk).await?;
+            let bytes = block.bytes().get(skipped..).unwrap_or_default();
+            let place = Picked {
+                group,
+                last: at,
+                bytes_max: 0,
+                span: (span.segment, span.offset),
+            };
+            let record = RecordView::parse(bytes).map_err(|cause| place.damaged(at, cause))?;
+            let created = super::payload::Created::parse(&record);
+            created
+                .filter(|_| record.group() == group)
+                .ok_or(place.misplaced(at))
+        }
+    }
+
+    fn record_span(&self, place: RecordPlace) -> Span<D::File> {
+        self.span(place.segment, place.offset, place.length)
+    }
+
+    fn span(&self, number: u32, offset: u32, length: u32) -> Span<D::File> {
+        let segment = self
+            .segments
+            .iter()
+            .rfind(|own| own.live.name.number == number);
+        let segment = segment.unwrap_or_else(|| panic!("segment {number} is needed and not alive"));
+        Span {
+            file: segment.live.file.clone(),
+            segment: number,
+            offset,
+            length,
+            _pin: Rc::clone(&segment.pin),
+        }
+    }
+}
+
+/// What is wanted of the spans, and where the present one stands.
+#[derive(Clone, Copy)]
+struct Picked {
+    group: GroupId,
+    last: Index,
+    bytes_max: usize,
+    span: (u32, u32),
+}
+
+impl Picked {
+    /// Takes the wanted entries of an item from the bytes of its span; says whether there may be more.
+    fn take(
+        &self,
+        item: &IndexItem,
+        bytes: &[u8],
+        loaded: &mut Loaded,
+    ) -> Result<bool, StorageError> {
+        let mut offset = 0;
+        while loaded.last < item.last.min(self.last) {
+            let next = loaded.last.next();
+            let rest = bytes.get(offset..).unwrap_or_default();
+            let record = RecordView::parse(rest).map_err(|cause| self.damaged(next, cause))?;
+            offset += record.bytes().len();
+            let is_entry = matches!(record.kind(), RecordKind::Entry(_));
+            if !is_entry || record.group() != self.group || record.index() < next {
+                continue;
+            }
+            if record.index() != next || record.term() != item.term {
+                return Err(self.misplaced(next));
+            }
+            let sum = loaded.bytes.len() + record.bytes().len();
+            if !loaded.bytes.is_empty() && sum > self.bytes_max {
+                return Ok(false);
+            }
+            loaded.bytes.extend_from_slice(record.bytes());
+            loaded.last = next;
+        }
+        Ok(loaded.last < self.last)
+    }
+
+    fn damaged(&self, index: Index, cause: RecordError) -> StorageError {
+        let (segment, offset) = self.span;
+        let offset_bytes = u64::from(offset);
+        StorageError::Record {
+            group: self.group,
+            index,
+            segment,
+            offset_bytes,
+            cause,
+        }
+    }
+
+    fn misplaced(&self, index: Index) -> StorageError {
+        let (segment, offset) = self.span;
+        let offset_bytes = u64::from(offset);
+        StorageError::Misplaced {
+            group: self.group,
+            index,
+            segment,
+            offset_bytes,
+        }
+    }
+}

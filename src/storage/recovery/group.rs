@@ -1,0 +1,108 @@
+//! A recovered group as the log takes it over: who it is, and where its entries and its checkpoint stand.
+
+use super::super::index::IndexItem;
+use super::super::resume::{RecordPlace, ReplicaIdentity, ResumedGroup, StoredCheckpoint};
+use super::merge::Place;
+use super::verdict::{GroupStatus, RecoveredGroup};
+use margay_types::Index;
+
+/// What the log resumes of a group. A damaged one it must not know: a head written for it would hide the damage.
+pub(crate) fn resumed(group: &RecoveredGroup) -> Option<ResumedGroup> {
+    match group.status {
+        GroupStatus::Damaged { .. } => None,
+        GroupStatus::Serves => Some(ResumedGroup {
+            group: group.group,
+            identity: identity(group)?,
+            hard_state: group.hard_state,
+            last: group.last,
+            configurations: configurations(group),
+            checkpoint: checkpoint(group)?,
+            items: items(group),
+        }),
+    }
+}
+
+fn identity(group: &RecoveredGroup) -> Option<ReplicaIdentity> {
+    let by_birth = group.created.as_ref().map(|(created, _)| ReplicaIdentity {
+        incarnation: created.incarnation,
+        replica: created.replica,
+        recovery_number: created.recovery_number,
+    });
+    by_birth.or_else(|| {
+        group.head.as_ref().map(|head| ReplicaIdentity {
+            incarnation: head.incarnation,
+            replica: head.replica,
+            recovery_number: head.recovery_number,
+        })
+    })
+}
+
+/// From the one in force at the checkpoint on.
+fn configurations(group: &RecoveredGroup) -> Vec<Index> {
+    let at = group
+        .checkpoint
+        .as_ref()
+        .map_or(Index::ZERO, |it| it.pointer.at.index);
+    let indexes = || group.configurations.iter().map(|(index, _)| *index);
+    let in_force = indexes()
+        .filter(|index| *index <= at)
+        .max()
+        .unwrap_or(Index::ZERO);
+    indexes().filter(|index| *index >= in_force).collect()
+}
+
+fn checkpoint(group: &RecoveredGroup) -> Option<StoredCheckpoint> {
+    match (&group.checkpoint, &group.created) {
+        (Some(found), _) => Some(StoredCheckpoint {
+            pointer: Some(found.pointer),
+            place: record_place(&found.place),
+            chunks: found.chunks.values().map(record_place).collect(),
+        }),
+        (None, Some((_, place))) => Some(StoredCheckpoint {
+            pointer: None,
+            place: record_place(place),
+            chunks: Vec::new(),
+        }),
+        (None, None) => None,
+    }
+}
+
+fn record_place(place: &Place) -> RecordPlace {
+    RecordPlace {
+        segment: place.segment.number,
+        offset: place.offset,
+        length: place.bytes,
+        sequence: place.sequence,
+    }
+}
+
+/// Entries above the floor, gathered by batch and term.
+fn items(group: &RecoveredGroup) -> Vec<IndexItem> {
+    let mut items: Vec<IndexItem> = Vec::new();
+    for (index, entry) in group.entries.range(group.floor.index.next()..) {
+        let Some(place) = entry.place else { continue };
+        let last = items.last_mut().filter(|item| {
+            item.sequence == place.sequence
+                && item.term == entry.term
+                && item.last.next() == *index
+                && item.offset <= place.offset
+        });
+        match last {
+            Some(item) => {
+                item.last = *index;
+                item.length = place.offset + place.bytes - item.offset;
+            }
+            None => items.push(IndexItem {
+                first: *index,
+                last: *index,
+                term: entry.term,
+                sequence: place.sequence,
+                segment: place.segment.number,
+                offset: place.offset,
+                length: place.bytes,
+                first_run: 0,
+            }),
+        }
+    }
+    items
+}

@@ -1,0 +1,373 @@
+//! The first thing that a new life makes durable: where the lives before ended.
+//!
+//! ```text
+//!   1  sync the segments of the last batches     what reads back need not be durable
+//!   2  wipe torn headers of spares, list spares with remains under a new generation
+//!   3  write the restart batch behind the last batch kept, or at the start of a spare; sync
+//! ```
+//!
+//! The restart batch carries the witness of every kept batch that had none, so that from here on each of them is
+//! covered. A crash at any point of this repeats it: steps 1 and 2 change nothing that the walk looks at.
+
+use super::super::batch::{HeaderHash, SegmentName};
+use super::super::block::Block;
+use super::super::directory;
+use super::super::disk::{Disk, OpenMode};
+use super::super::error::StorageError;
+use super::super::log_manifest::{LogManifest, SegmentEntry};
+use super::super::manifest::ManifestFiles;
+use super::super::open_batch::{Lead, OpenBatch, SealedBatch, Stamp};
+use super::super::payload::Restart;
+use super::super::record::{RecordFields, RecordKind, record_bytes};
+use super::super::resume;
+use super::super::segment::segment_path;
+use super::super::witness::{Witness, WitnessItem};
+use super::chain::{Chain, Link, LiveSegment, WINDOW};
+use super::scan::FoundBatch;
+use super::{RecoveryError, RecoveryOptions};
+use crate::limits::{SEGMENT_HEADER_BYTES, WRITE_UNIT_BYTES};
+use margay_types::{GroupId, Index, Term};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+/// The log on its disk, while recovery works on it.
+pub(crate) struct LogFiles<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) directory: PathBuf,
+    pub(crate) files: ManifestFiles<D>,
+    pub(crate) manifest: LogManifest,
+}
+
+/// How the segments are used from here on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roles {
+    /// Segments with batches of the log: first and last sequence, hash of the last header.
+    pub(crate) used: Vec<(SegmentName, u64, u64, HeaderHash)>,
+    /// Segments that can be written to.
+    pub(crate) spares: Vec<SegmentName>,
+    /// Segments that may have held something that is lost: nobody touches them.
+    pub(crate) held: Vec<SegmentEntry>,
+}
+
+/// Where the log goes on.
+pub(crate) struct Restarted {
+    pub(crate) batch: SealedBatch,
+    pub(crate) recovery_epoch: u64,
+    pub(crate) roles: Roles,
+}
+
+impl<D: Disk> LogFiles<D> {
+    /// Does all three steps.
+    pub(crate) async fn restart(
+        &mut self,
+        chain: &Chain,
+        live: &[LiveSegment],
+        options: &RecoveryOptions,
+    ) -> Result<Restarted, RecoveryError> {
+        let mut roles = assign(chain, live);
+        self.sync_tail(chain).await?;
+        self.refresh_spares(&mut roles, live).await?;
+        let recovery_epoch = greatest_epoch(chain, live) + 1;
+        let batch = self
+            .write_restart(chain, &mut roles, recovery_epoch, options)
+            .await?;
+        Ok(Restarted {
+            batch,
+            recovery_epoch,
+            roles,
+        })
+    }
+
+    /// Opens a segment that the manifest lists.
+    pub(crate) async fn open(&self, number: u32) -> Result<D::File, StorageError> {
+        let path = segment_path(&self.directory, number);
+        let opened = self.disk.open(&path, OpenMode::Existing).await;
+        opened.map_err(|error| StorageError::io("open", &path, error))
+    }
+
+    async fn sync_tail(&self, chain: &Chain) -> Result<(), StorageError> {
+        let recent = chain
+            .links
+            .iter()
+            .rev()
+            .take_while(|link| link.sequence() + 2 * WINDOW >= chain.tail.sequence);
+        let mut numbers: Vec<u32> = recent
+            .filter_map(Link::segment)
+            .map(|name| name.number)
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in numbers {
+            self.sync(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn sync(&self, number: u32) -> Result<(), StorageError> {
+        let file = self.open(number).await?;
+        let synced = self.disk.sync(&file).await;
+        let path = segment_path(&self.directory, number);
+        synced.map_err(|error| StorageError::io("sync", &path, error))
+    }
+
+    /// Spares that show remains of the last life get a new generation, so that these never count again.
+    async fn refresh_spares(
+        &mut self,
+        roles: &mut Roles,
+        live: &[LiveSegment],
+    ) -> Result<(), StorageError> {
+        let mut is_changed = false;
+        for segment in live {
+            let name = segment.entry.name;
+            let Some(spare) = roles.spares.iter_mut().find(|spare| **spare == name) else {
+                continue;
+            };
+            if segment.is_clean_spare {
+                continue;
+            }
+            if segment.header.is_none() {
+                let zeros = Block::holding(&[0; SEGMENT_HEADER_BYTES]);
+                self.write(name.number, 0, zeros.whole()).await?;
+            }
+            spare.generation += 1;
+            let entry = self
+                .manifest
+                .segments
+                .iter_mut()
+                .find(|entry| entry.name == name);
+            let entry = entry.expect("live segments are those of the manifest");
+            *entry = SegmentEntry {
+                name: *spare,
+                full: None,
+            };
+            is_changed = true;
+        }
+        if is_changed {
+            self.files.replace(self.manifest.encode()).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_restart(
+        &self,
+        chain: &Chain,
+        roles: &mut Roles,
+        recovery_epoch: u64,
+        options: &RecoveryOptions,
+    ) -> Result<SealedBatch, RecoveryError> {
+        let sequence = chain.tail.sequence;
+        let last_hash = chain.tail.previous.unwrap_or(HeaderHash::ZERO);
+        let restart = Restart {
+            last_kept: sequence - 1,
+            last_hash,
+            process_life: options.process_life,
+            recovery_epoch,
+        };
+        let witness = Witness {
+            durable_sequence: sequence - 1,
+            items: unwitnessed(chain),
+        };
+        let witness_bytes = witness.encode(sequence).len();
+        let payload = restart.encode();
+        let length = OpenBatch::least_bytes(record_bytes(payload.len()), witness_bytes);
+        let (segment, offset, lead) = self.place(chain, roles, length)?;
+        let block = Block::with_capacity(lead.bytes() + length);
+        let mut batch = OpenBatch::new(block, lead, sequence, length, witness_bytes);
+        let fields = RecordFields {
+            kind: RecordKind::Restart,
+            group: GroupId::LOG,
+            term: Term::ZERO,
+            index: Index::new(restart.last_kept),
+            time: sequence,
+        };
+        batch.append(&fields, &[&payload]);
+        let stamp = Stamp {
+            log_id: self.manifest.log_id,
+            recovery_epoch,
+            segment,
+            offset,
+            segment_bytes: self.manifest.segment_bytes,
+            durable_sequence: sequence - 1,
+            previous: last_hash,
+            length: None,
+        };
+        let (sealed, _) = batch.seal(&stamp, Some(&witness));
+        self.write(segment.number, sealed.write_offset, sealed.write.clone())
+            .await?;
+        roles.extend(segment, sequence, sealed.item.hash);
+        Ok(sealed)
+    }
+
+    /// Behind the last batch, if its place is known and there is room; else at the start of a spare.
+    fn place(
+        &self,
+        chain: &Chain,
+        roles: &mut Roles,
+        length: usize,
+    ) -> Result<(SegmentName, u32, Lead), RecoveryError> {
+        if let Some((segment, offset)) = chain.tail.place
+            && u64::from(offset) + length as u64 <= self.manifest.segment_bytes
+            && roles.is_last_used(segment)
+        {
+            return Ok((segment, offset, Lead::Nothing));
+        }
+        if roles.spares.is_empty() {
+            return Err(RecoveryError::NoSpare {
+                directory: self.directory.clone(),
+            });
+        }
+        let offset = u32::try_from(SEGMENT_HEADER_BYTES).expect("one write unit");
+        Ok((roles.spares.remove(0), offset, Lead::SegmentHeader))
+    }
+
+    async fn write(
+        &self,
+        number: u32,
+        offset: u64,
+        bytes: super::super::block::Slice,
+    ) -> Result<(), StorageError> {
+        assert!(
+            bytes.len().is_multiple_of(WRITE_UNIT_BYTES),
+            "a direct write of whole units"
+        );
+        let path = segment_path(&self.directory, number);
+        let file = self.open(number).await?;
+        let length = bytes.len();
+        let written = self.disk.write(&file, offset, bytes).await;
+        let written = written.map_err(|error| StorageError::io("write", &path, error))?;
+        if written != length {
+            return Err(StorageError::io(
+                "write",
+                &path,
+                io::ErrorKind::WriteZero.into(),
+            ));
+        }
+        let synced = self.disk.sync(&file).await;
+        synced.map_err(|error| StorageError::io("sync", &path, error))
+    }
+}
+
+impl Roles {
+    /// Could the log go on in this segment? Only in the one that was used last.
+    fn is_last_used(&self, segment: SegmentName) -> bool {
+        self.used.last().is_some_and(|(name, ..)| *name == segment)
+    }
+
+    fn extend(&mut self, segment: SegmentName, sequence: u64, hash: HeaderHash) {
+        match self.used.last_mut().filter(|(name, ..)| *name == segment) {
+            Some((_, _, last, last_hash)) => (*last, *last_hash) = (sequence, hash),
+            None => self.used.push((segment, sequence, sequence, hash)),
+        }
+    }
+
+    /// The used segments as the log wants them.
+    pub(crate) async fn open_used<D: Disk>(
+        &self,
+        log: &LogFiles<D>,
+    ) -> Result<Vec<resume::LiveSegment<D::File>>, StorageError> {
+        let mut opened = Vec::new();
+        for (name, first_sequence, last_sequence, last_hash) in self.used.iter().copied() {
+            let file = log.open(name.number).await?;
+            opened.push(resume::LiveSegment {
+                name,
+                file,
+                first_sequence,
+                last_sequence,
+                last_hash,
+            });
+        }
+        Ok(opened)
+    }
+
+    /// The spares as the log wants them.
+    pub(crate) async fn open_spares<D: Disk>(
+        &self,
+        log: &LogFiles<D>,
+    ) -> Result<Vec<resume::SpareSegment<D::File>>, StorageError> {
+        let mut opened = Vec::new();
+        for name in self.spares.iter().copied() {
+            opened.push(resume::SpareSegment {
+                name,
+                file: log.open(name.number).await?,
+            });
+        }
+        Ok(opened)
+    }
+}
+
+/// Which segments hold the log, which can be written to, and which are left alone.
+fn assign(chain: &Chain, live: &[LiveSegment]) -> Roles {
+    let mut used: BTreeMap<SegmentName, (u64, u64, HeaderHash)> = BTreeMap::new();
+    for link in &chain.links {
+        let (Some(segment), Some(hash)) = (link.segment(), link.hash()) else {
+            continue;
+        };
+        let sequence = link.sequence();
+        let entry = used.entry(segment).or_insert((sequence, sequence, hash));
+        (entry.1, entry.2) = (sequence, hash);
+    }
+    let is_damaged = chain
+        .links
+        .iter()
+        .any(|link| matches!(link, Link::Lost { .. }));
+    let mut roles = Roles::default();
+    for segment in live {
+        let entry = segment.entry;
+        if used.contains_key(&entry.name) {
+            continue;
+        }
+        if entry.full.is_some() || (is_damaged && segment.is_suspect) {
+            roles.held.push(entry);
+        } else {
+            roles.spares.push(entry.name);
+        }
+    }
+    roles.used = used
+        .into_iter()
+        .map(|(name, (first, last, hash))| (name, first, last, hash))
+        .collect();
+    roles.used.sort_by_key(|(_, first, ..)| *first);
+    roles
+}
+
+fn greatest_epoch(chain: &Chain, live: &[LiveSegment]) -> u64 {
+    let headers = live.iter().filter_map(|segment| segment.header);
+    headers
+        .map(|header| header.recovery_epoch)
+        .fold(chain.epoch_max, u64::max)
+}
+
+/// What a witness tells of the kept batches that nothing covers yet.
+fn unwitnessed(chain: &Chain) -> Vec<WitnessItem> {
+    let kept = || {
+        chain.links.iter().filter_map(|link| match link {
+            Link::Kept(batch) => Some(batch),
+            Link::Lost { .. } => None,
+        })
+    };
+    let covered = kept()
+        .map(|batch| batch.header.durable_sequence)
+        .max()
+        .unwrap_or(0);
+    kept()
+        .filter(|batch| batch.header.sequence > covered)
+        .filter_map(item_of)
+        .collect()
+}
+
+fn item_of(batch: &FoundBatch) -> Option<WitnessItem> {
+    let found = batch.directory.as_ref()?;
+    let mut directory = Vec::new();
+    directory::encode(found.sequence, &found.runs, &mut directory);
+    Some(WitnessItem {
+        sequence: batch.header.sequence,
+        recovery_epoch: batch.header.recovery_epoch,
+        segment: batch.header.segment,
+        offset: batch.header.offset,
+        length: batch.header.length,
+        directory_offset: batch.header.directory_offset,
+        hash: batch.hash,
+        directory,
+    })
+}

@@ -1,0 +1,253 @@
+//! What a replica may do after its records were merged: serve, or be named as damaged.
+//!
+//! One node alone decides only what is certain without its peers. A group that lost anything that it may have promised
+//! does not serve until the others have helped; the rest of the log is not held up by it.
+
+use super::super::payload::{Created, Head};
+use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged, Place};
+use margay_raft::{HardState, Position};
+use margay_types::{GroupId, Index, Term};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// What a group lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damage {
+    /// Entries were durable and cannot be read; what they were is known by term. Ask for these.
+    Entries,
+    /// Among them is a change of the members: the quorum is unknown until it is repaired.
+    Configuration,
+    /// Entries are missing, and nothing says what they were.
+    Gap,
+    /// A term or vote may be forgotten: it must grant no vote until it asked all others.
+    HardState,
+    /// Two different votes were cast in one term, which no crash explains.
+    TwoVotes,
+    /// Something that could not be named was lost, and nothing later shows that it was not of this group.
+    Head,
+    /// A truncation is lost: entries that look alive may be dead.
+    Truncation,
+    /// Marks or parts of a checkpoint are lost: refill.
+    Checkpoint,
+    /// Nothing says who the replica is.
+    Birth,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Entries => "entries are damaged",
+            Self::Configuration => "a change of the members is damaged",
+            Self::Gap => "entries are missing",
+            Self::HardState => "a term or vote may be lost",
+            Self::TwoVotes => "two votes in one term",
+            Self::Head => "the end of its log is uncertain",
+            Self::Truncation => "a truncation is damaged",
+            Self::Checkpoint => "marks or parts of its checkpoint are damaged",
+            Self::Birth => "its birth is damaged",
+        })
+    }
+}
+
+/// May the group act?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupStatus {
+    /// All that it ever promised is here.
+    Serves,
+    /// It does not act until it is repaired.
+    Damaged {
+        /// The indexes that are concerned.
+        range: RangeInclusive<Index>,
+        /// What was lost there.
+        reason: Damage,
+    },
+}
+
+/// Entries of one term that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermRun {
+    /// Index of the first.
+    pub first: Index,
+    /// Their term.
+    pub term: Term,
+}
+
+/// A replica as its log tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredGroup {
+    /// Which group.
+    pub group: GroupId,
+    /// Its birth, if that record is still there; else its head names the replica.
+    pub created: Option<(Created, Place)>,
+    /// The latest head, if there is one.
+    pub head: Option<Head>,
+    /// Term and vote; the least that it may have promised if it is damaged.
+    pub hard_state: HardState,
+    /// The position before the first entry that it holds contiguously; at or below its checkpoint.
+    pub floor: Position,
+    /// Terms of the entries above the floor.
+    pub term_runs: Vec<TermRun>,
+    /// Its last entry, or the floor.
+    pub last: Position,
+    /// Entries above the floor that change the members, with their payloads; and the newest below it that is there.
+    pub configurations: Vec<(Index, Vec<u8>)>,
+    /// Its checkpoint, if it is not the one that it was born with.
+    pub checkpoint: Option<FoundCheckpoint>,
+    /// Entries that are here, by index; those without a place are faulty.
+    pub entries: BTreeMap<Index, EntryFacts>,
+    /// May it act?
+    pub status: GroupStatus,
+}
+
+/// Judges one group. `unnamed` is the last batch that was lost without a trace, 0 if none was.
+pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGroup {
+    let last = merged.last();
+    let checkpoint = merged
+        .checkpoint
+        .as_ref()
+        .map_or(Position::ZERO, |it| it.pointer.at);
+    let status = match find_damage(&merged, checkpoint.index, last.index, unnamed) {
+        Some((range, reason)) => GroupStatus::Damaged { range, reason },
+        None => GroupStatus::Serves,
+    };
+    let floor = floor(&merged.entries, checkpoint, last.index);
+    let runs = merged
+        .entries
+        .range(floor.index.next()..=last.index.max(floor.index.next()));
+    let mut term_runs: Vec<TermRun> = Vec::new();
+    for (index, entry) in runs {
+        if term_runs.last().is_none_or(|run| run.term != entry.term) {
+            term_runs.push(TermRun {
+                first: *index,
+                term: entry.term,
+            });
+        }
+    }
+    RecoveredGroup {
+        group,
+        created: merged.created,
+        head: merged.head,
+        hard_state: merged.hard_state,
+        floor,
+        term_runs,
+        last,
+        configurations: merged.configurations.into_iter().collect(),
+        checkpoint: merged.checkpoint,
+        entries: merged.entries,
+        status,
+    }
+}
+
+/// The lowest position from which the log is whole up to its end.
+fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Index) -> Position {
+    let mut lowest = last.next();
+    for (index, entry) in entries.range(..=last).rev() {
+        let is_next = index.next() == lowest;
+        if !is_next || (entry.place.is_none() && *index <= checkpoint.index) {
+            break;
+        }
+        lowest = *index;
+    }
+    let before = lowest.previous();
+    if before == Index::ZERO {
+        Position::ZERO
+    } else if before >= checkpoint.index {
+        // Not whole down to the checkpoint: then the group is damaged, and its checkpoint is all that is certain.
+        checkpoint
+    } else {
+        // The term of the entry before is not known any more, so the lowest one itself becomes the floor.
+        let term = entries
+            .get(&lowest)
+            .map_or(checkpoint.term, |entry| entry.term);
+        Position {
+            term,
+            index: lowest,
+        }
+    }
+}
+
+type Finding = (RangeInclusive<Index>, Damage);
+
+fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) -> Option<Finding> {
+    let is_known = match (&merged.created, &merged.checkpoint) {
+        (Some(_), _) => true,
+        (None, Some(_)) => merged.head.is_some(),
+        (None, None) => false,
+    };
+    if !is_known {
+        return Some((Index::ZERO..=last, Damage::Birth));
+    }
+    if unnamed > 0 && merged.head_sequence <= unnamed {
+        return Some((checkpoint.next()..=last.next(), Damage::Head));
+    }
+    let by_loss = merged
+        .losses
+        .iter()
+        .filter_map(|(_, loss)| judge_loss(*loss, checkpoint, last));
+    let mut by_loss: Vec<Finding> = by_loss.collect();
+    by_loss.sort_by_key(|(range, damage)| (*damage, *range.start(), *range.end()));
+    by_loss
+        .into_iter()
+        .next()
+        .or_else(|| missing_chunks(merged))
+        .or_else(|| damaged_entries(&merged.entries, checkpoint, last))
+}
+
+fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
+    match loss {
+        Loss::HardState => Some((last..=last, Damage::HardState)),
+        Loss::TwoVotes(_) => Some((last..=last, Damage::TwoVotes)),
+        Loss::Truncation(from) => Some((from..=last.max(from), Damage::Truncation)),
+        Loss::Other(index) => (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint)),
+        Loss::Head(position) => {
+            (position.index > checkpoint).then(|| (position.index..=position.index, Damage::Gap))
+        }
+    }
+}
+
+fn missing_chunks(merged: &Merged) -> Option<Finding> {
+    let FoundCheckpoint {
+        pointer, chunks, ..
+    } = merged.checkpoint.as_ref()?;
+    let is_whole = (0..pointer.chunks).all(|number| chunks.contains_key(&number));
+    let at = pointer.at.index;
+    (!is_whole).then(|| (at..=at, Damage::Checkpoint))
+}
+
+/// Entries above the checkpoint that are faulty or missing: the first to the last of them.
+fn damaged_entries(
+    entries: &BTreeMap<Index, EntryFacts>,
+    checkpoint: Index,
+    last: Index,
+) -> Option<Finding> {
+    let mut range: Option<(Index, Index)> = None;
+    let mut reason = Damage::Entries;
+    let mut expected = checkpoint.next();
+    for (index, entry) in entries.range(checkpoint.next()..) {
+        let bad = match (*index == expected, entry.place) {
+            (true, Some(_)) => None,
+            (true, None) => Some((*index, *index)),
+            (false, _) => {
+                reason = Damage::Gap;
+                Some((expected, index.previous()))
+            }
+        };
+        if entry.place.is_none() && entry.kind == Some(margay_raft::EntryKind::Configuration) {
+            reason = reason.max(Damage::Configuration);
+        }
+        if let Some((first, end)) = bad {
+            range = Some(range.map_or((first, end), |(known, _)| (known, end)));
+        }
+        expected = index.next();
+    }
+    assert!(
+        expected == last.next() || last <= checkpoint,
+        "{last} is not the last of the entries"
+    );
+    range.map(|(first, end)| (first..=end, reason))
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+use crate::storage::batch::SegmentName;
+use crate::storage::recovery::merge::{Origin, Place};
+use margay_raft::EntryKind;
+use margay_types::{Incarnation, ReplicaNumber};
+
+const PLACE: Place = Place {
+    segment: SegmentName {
+        number: 1,
+        generation: 1,
+    },
+    offset: 4096,
+    bytes: 40,
+    sequence: 1,
+};
+
+fn created() -> Created {
+    Created {
+        incarnation: Incarnation::new([1; 16]),
+        replica: ReplicaNumber::new(1),
+        recovery_number: 0,
+        machine: String::from("map"),
+        description: Vec::new(),
+    }
+}
+
+fn entry(term: u32, is_good: bool) -> EntryFacts {
+    let place = is_good.then_some(PLACE);
+    EntryFacts {
+        term: Term::new(term),
+        kind: Some(EntryKind::CommandPlain),
+        place,
+    }
+}
+
+fn born() -> Merged {
+    Merged {
+        created: Some((created(), PLACE)),
+        ..Merged::default()
+    }
+}
+
+fn with_entries(entries: &[(u64, u32, bool)]) -> Merged {
+    let entries = entries.iter();
+    let entries =
+        entries.map(|(index, term, is_good)| (Index::new(*index), entry(*term, *is_good)));
+    Merged {
+        entries: entries.collect(),
+        ..born()
+    }
+}
+
+fn damage(merged: Merged) -> Option<(u64, u64, Damage)> {
+    match judge(GroupId::new(1), merged, 0).status {
+        GroupStatus::Serves => None,
+        GroupStatus::Damaged { range, reason } => {
+            Some((range.start().number(), range.end().number(), reason))
+        }
+    }
+}
+
+#[test]
+fn a_whole_log_serves_with_its_term_runs() {
+    let group = judge(
+        GroupId::new(1),
+        with_entries(&[(1, 1, true), (2, 1, true), (3, 4, true)]),
+        0,
+    );
+    assert_eq!(group.status, GroupStatus::Serves);
+    let runs: Vec<(u64, u32)> = group
+        .term_runs
+        .iter()
+        .map(|run| (run.first.number(), run.term.number()))
+        .collect();
+    assert_eq!(runs, vec![(1, 1), (3, 4)]);
+    assert_eq!(group.floor, Position::ZERO);
+    assert_eq!(
+        group.last,
+        Position {
+            term: Term::new(4),
+            index: Index::new(3)
+        }
+    );
+}
+
+#[test]
+fn faulty_entries_are_named() {
+    let merged = with_entries(&[(1, 1, true), (2, 1, false), (3, 1, true)]);
+    assert_eq!(damage(merged), Some((2, 2, Damage::Entries)));
+}
+
+#[test]
+fn a_gap_is_named() {
+    let merged = with_entries(&[(1, 1, true), (4, 1, true)]);
+    assert_eq!(damage(merged), Some((2, 3, Damage::Gap)));
+}
+
+#[test]
+fn a_group_without_birth_head_or_checkpoint_is_nobody() {
+    let merged = Merged {
+        created: None,
+        ..with_entries(&[(1, 1, true)])
+    };
+    assert_eq!(damage(merged), Some((0, 1, Damage::Birth)));
+}
+
+#[test]
+fn an_unnamed_loss_counts_against_all_groups_without_a_later_head() {
+    let status = |head_sequence, unnamed| {
+        let merged = Merged {
+            head_sequence,
+            ..with_entries(&[(1, 1, true)])
+        };
+        judge(GroupId::new(1), merged, unnamed).status
+    };
+    assert_eq!(status(4, 3), GroupStatus::Serves);
+    assert!(matches!(
+        status(3, 3),
+        GroupStatus::Damaged {
+            reason: Damage::Head,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_head_that_names_more_than_there_is_shows_a_gap() {
+    let mut merged = with_entries(&[(1, 1, true)]);
+    let named = Position {
+        term: Term::new(1),
+        index: Index::new(3),
+    };
+    merged.losses.push((Origin::default(), Loss::Head(named)));
+    assert_eq!(damage(merged), Some((3, 3, Damage::Gap)));
+}

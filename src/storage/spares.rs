@@ -1,0 +1,431 @@
+//! Keeps segments ready: fills new ones, takes freed ones back, and is the only one that writes the manifest.
+//!
+//! ```text
+//!                 fill, sync, sync folder, list                     switch
+//!   no file ───────────────────────────────────────> ready ───────────────────> in use
+//!                                                      ^                          │ everything in it is elsewhere,
+//!      removed <── unlist ── too many ──┐              │ list under the           │ or not needed
+//!                                       └───────────── │ next generation          v
+//!                                                      └─────────────────────── freed
+//! ```
+//!
+//! A spare is listed in the manifest *before* it is used, so a switch of segments writes no manifest. A file
+//! that was never written costs file system metadata with every write, so a spare is written once with zeros,
+//! in small paced pieces without sync, and synced once.
+//!
+//! The log and the task share [`SpareState`]; the task runs while there is something to do and then ends.
+
+use super::batch::{HeaderHash, SegmentName};
+use super::block::Block;
+use super::disk::{Disk, OpenMode};
+use super::error::StorageError;
+use super::log_manifest::{FullSegment, LogManifest, SegmentEntry};
+use super::manifest::ManifestFiles;
+use super::resume::SpareSegment;
+use super::segment::segment_path;
+use crate::limits;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A segment that nobody needs any more.
+#[derive(Debug)]
+pub(crate) struct FreedSegment<F> {
+    /// Which file, in the life that ended.
+    pub(crate) name: SegmentName,
+    /// The file.
+    pub(crate) file: F,
+    /// Held by reads that are under way.
+    pub(crate) pin: Rc<()>,
+}
+
+/// What log and task share.
+#[derive(Debug)]
+pub(crate) struct SpareState<F> {
+    /// What the manifest has to list.
+    entries: BTreeMap<u32, SegmentEntry>,
+    ready: VecDeque<SpareSegment<F>>,
+    freed: VecDeque<FreedSegment<F>>,
+    wanted: usize,
+    segments_max: usize,
+    is_running: bool,
+    /// The disk had no room for another segment when it was tried last.
+    is_disk_full: bool,
+    failure: Option<StorageError>,
+}
+
+/// The next thing to do.
+#[derive(Debug)]
+enum Step<F> {
+    Recycle(FreedSegment<F>),
+    Remove(FreedSegment<F>),
+    Fill(u32),
+}
+
+impl<F: Clone> SpareState<F> {
+    pub(crate) fn new(
+        entries: Vec<SegmentEntry>,
+        ready: Vec<SpareSegment<F>>,
+        wanted: usize,
+        segments_max: usize,
+    ) -> Self {
+        Self {
+            entries: entries
+                .into_iter()
+                .map(|entry| (entry.name.number, entry))
+                .collect(),
+            ready: ready.into(),
+            freed: VecDeque::new(),
+            wanted,
+            segments_max,
+            is_running: false,
+            is_disk_full: false,
+            failure: None,
+        }
+    }
+
+    /// Takes a segment to write to.
+    pub(crate) fn take_ready(&mut self) -> Option<SpareSegment<F>> {
+        self.ready.pop_front()
+    }
+
+    /// Segments that could be taken now.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Could another segment be made, as far as is known?
+    pub(crate) fn can_make(&self) -> bool {
+        let may_fill = self.entries.len() < self.segments_max && !self.is_disk_full;
+        may_fill || !self.freed.is_empty()
+    }
+
+    /// A segment is full: the next manifest says what it holds.
+    pub(crate) fn on_full(&mut self, name: SegmentName, full: FullSegment) {
+        let entry = self.entries.get_mut(&name.number);
+        let entry = entry.unwrap_or_else(|| panic!("segment {} is not listed", name.number));
+        assert!(
+            entry.name == name,
+            "segment {name:?} is listed as {:?}",
+            entry.name
+        );
+        entry.full = Some(full);
+    }
+
+    /// Nobody needs the segment.
+    pub(crate) fn free(&mut self, segment: FreedSegment<F>) {
+        self.freed.push_back(segment);
+    }
+
+    /// The disk may have room again.
+    pub(crate) fn try_again(&mut self) {
+        self.is_disk_full = false;
+    }
+
+    /// What went wrong for good.
+    pub(crate) fn failure(&self) -> Option<StorageError> {
+        self.failure.clone()
+    }
+
+    fn has_work(&self) -> bool {
+        let recyclable = self
+            .freed
+            .iter()
+            .any(|freed| Rc::strong_count(&freed.pin) == 1);
+        recyclable || self.must_fill()
+    }
+
+    fn must_fill(&self) -> bool {
+        self.ready.len() + self.freed.len() < self.wanted
+            && self.entries.len() < self.segments_max
+            && !self.is_disk_full
+    }
+
+    fn next_step(&mut self) -> Option<Step<F>> {
+        let unpinned = self
+            .freed
+            .iter()
+            .position(|freed| Rc::strong_count(&freed.pin) == 1);
+        if let Some(freed) = unpinned.and_then(|at| self.freed.remove(at)) {
+            let is_wanted = self.ready.len() < self.wanted;
+            return Some(if is_wanted {
+                Step::Recycle(freed)
+            } else {
+                Step::Remove(freed)
+            });
+        }
+        self.must_fill().then(|| Step::Fill(self.free_number()))
+    }
+
+    /// The smallest number that no listed segment has.
+    fn free_number(&self) -> u32 {
+        let mut number = 1;
+        for listed in self.entries.keys() {
+            if *listed != number {
+                break;
+            }
+            number += 1;
+        }
+        number
+    }
+}
+
+/// Makes segments for one log.
+pub(crate) struct Spares<D: Disk> {
+    disk: D,
+    directory: PathBuf,
+    log_id: u32,
+    segment_bytes: u64,
+    pause: Duration,
+    state: Rc<RefCell<SpareState<D::File>>>,
+    /// Held by the task while it runs.
+    manifest: Rc<RefCell<Option<ManifestFiles<D>>>>,
+}
+
+impl<D: Disk> Clone for Spares<D> {
+    fn clone(&self) -> Self {
+        Self {
+            disk: self.disk.clone(),
+            directory: self.directory.clone(),
+            state: Rc::clone(&self.state),
+            manifest: Rc::clone(&self.manifest),
+            ..*self
+        }
+    }
+}
+
+impl<D: Disk> Spares<D> {
+    pub(crate) fn new(
+        disk: D,
+        directory: PathBuf,
+        manifest: ManifestFiles<D>,
+        (log_id, segment_bytes, pause): (u32, u64, Duration),
+        state: SpareState<D::File>,
+    ) -> Self {
+        let state = Rc::new(RefCell::new(state));
+        let manifest = Rc::new(RefCell::new(Some(manifest)));
+        Self {
+            disk,
+            directory,
+            log_id,
+            segment_bytes,
+            pause,
+            state,
+            manifest,
+        }
+    }
+
+    /// What is shared with the task. Never hold it across an `.await`.
+    pub(crate) fn state(&self) -> &RefCell<SpareState<D::File>> {
+        &self.state
+    }
+
+    /// Starts the task if there is something to do and it does not run.
+    pub(crate) fn wake(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.is_running || state.failure.is_some() || !state.has_work() {
+            return;
+        }
+        state.is_running = true;
+        drop(state);
+        let spares = self.clone();
+        self.disk.spawn(Box::pin(async move { spares.run().await }));
+    }
+
+    async fn run(self) {
+        let manifest = self.manifest.borrow_mut().take();
+        let mut manifest = manifest.expect("one task at a time has the manifest");
+        loop {
+            let step = self.state.borrow_mut().next_step();
+            let Some(step) = step else { break };
+            if let Err(failure) = self.carry_out(step, &mut manifest).await {
+                self.state.borrow_mut().failure = Some(failure);
+                break;
+            }
+        }
+        *self.manifest.borrow_mut() = Some(manifest);
+        self.state.borrow_mut().is_running = false;
+    }
+
+    async fn carry_out(
+        &self,
+        step: Step<D::File>,
+        manifest: &mut ManifestFiles<D>,
+    ) -> Result<(), StorageError> {
+        match step {
+            Step::Recycle(freed) => {
+                let number = freed.name.number;
+                let name = SegmentName {
+                    number,
+                    generation: freed.name.generation + 1,
+                };
+                let entry = SegmentEntry { name, full: None };
+                self.state.borrow_mut().entries.insert(number, entry);
+                self.write_manifest(manifest).await?;
+                self.state.borrow_mut().ready.push_back(SpareSegment {
+                    name,
+                    file: freed.file,
+                });
+                Ok(())
+            }
+            Step::Remove(freed) => {
+                self.state.borrow_mut().entries.remove(&freed.name.number);
+                self.write_manifest(manifest).await?;
+                let path = segment_path(&self.directory, freed.name.number);
+                let removed = self.disk.remove(&path).await;
+                removed.map_err(|error| StorageError::io("remove", &path, error))
+            }
+            Step::Fill(number) => self.add(number, manifest).await,
+        }
+    }
+
+    /// Makes a segment, or finds that the disk is full, which is no failure.
+    async fn add(&self, number: u32, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
+        let path = segment_path(&self.directory, number);
+        let filled = fill(&self.disk, &path, self.segment_bytes, Some(self.pause)).await;
+        let file = match filled {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.state.borrow_mut().is_disk_full = true;
+                let _ = self.disk.remove(&path).await;
+                return Ok(());
+            }
+            Err(error) => return Err(StorageError::io("fill", &path, error)),
+        };
+        let synced = self.disk.sync_directory(&self.directory).await;
+        synced.map_err(|error| StorageError::io("sync", &self.directory, error))?;
+        let name = SegmentName {
+            number,
+            generation: 1,
+        };
+        self.state
+            .borrow_mut()
+            .entries
+            .insert(number, SegmentEntry { name, full: None });
+        self.write_manifest(manifest).await?;
+        self.state
+            .borrow_mut()
+            .ready
+            .push_back(SpareSegment { name, file });
+        Ok(())
+    }
+
+    async fn write_manifest(&self, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
+        let body = {
+            let state = self.state.borrow();
+            let segments = state.entries.values().copied().collect();
+            let (log_id, segment_bytes) = (self.log_id, self.segment_bytes);
+            LogManifest {
+                log_id,
+                segment_bytes,
+                segments,
+            }
+            .encode()
+        };
+        manifest.replace(body).await
+    }
+}
+
+/// Makes a file of a segment's size, written once with zeros and synced. A file of that name is a remain of an
+/// interrupted filling and goes first. Without a pause it is done at full speed: at a time without foreground.
+async fn fill<D: Disk>(
+    disk: &D,
+    path: &Path,
+    size_bytes: u64,
+    pause: Option<Duration>,
+) -> io::Result<D::File> {
+    let folder = path.parent().unwrap_or(path);
+    if disk.free_bytes(folder).await? < size_bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let file = match disk.open(path, OpenMode::New).await {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(path).await?;
+            disk.open(path, OpenMode::New).await?
+        }
+        opened => opened?,
+    };
+    disk.allocate(&file, size_bytes).await?;
+    let mut zeros = Block::with_capacity(limits::FILL_BYTES);
+    zeros.append_zeros(limits::FILL_BYTES);
+    let zeros = zeros.whole();
+    let mut at = 0;
+    while at < size_bytes {
+        let left = usize::try_from(size_bytes - at).unwrap_or(usize::MAX);
+        let piece = zeros.part(0..left.min(zeros.len()));
+        let length = piece.len();
+        if disk.write(&file, at, piece).await? != length {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        at += length as u64;
+        if let Some(pause) = pause {
+            disk.pause(pause).await;
+        }
+    }
+    disk.sync(&file).await?;
+    Ok(file)
+}
+
+/// Makes a new, empty log in `directory`: its folder, its spares and its manifest, all durable.
+///
+/// # Errors
+/// If there is one already, or the disk fails or is full.
+pub async fn format_log<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    log_id: u32,
+    options: &super::options::LogOptions,
+) -> Result<(), StorageError> {
+    options.check();
+    let failed = |action, error| StorageError::io(action, directory, error);
+    disk.create_directory(directory)
+        .await
+        .map_err(|error| failed("create", error))?;
+    let count = u32::try_from(options.spares + limits::RESERVE_SEGMENTS + 1).unwrap_or(u32::MAX);
+    let mut segments = Vec::new();
+    for number in 1..=count {
+        let path = segment_path(directory, number);
+        let filled = fill(disk, &path, options.segment_bytes, None).await;
+        filled.map_err(|error| StorageError::io("fill", &path, error))?;
+        segments.push(SegmentEntry {
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            full: None,
+        });
+    }
+    disk.sync_directory(directory)
+        .await
+        .map_err(|error| failed("sync", error))?;
+    let body = LogManifest {
+        log_id,
+        segment_bytes: options.segment_bytes,
+        segments,
+    }
+    .encode();
+    let kind = super::manifest::ManifestKind::Log;
+    ManifestFiles::create(disk.clone(), directory, kind, body).await?;
+    if let Some(data) = directory.parent() {
+        let synced = disk.sync_directory(data).await;
+        synced.map_err(|error| StorageError::io("sync", data, error))?;
+    }
+    Ok(())
+}
+
+/// What the manifest says of a segment whose batches are known.
+#[must_use]
+pub(crate) fn full_segment(first: u64, last: u64, hash: HeaderHash) -> FullSegment {
+    assert!(
+        first > 0 && first <= last,
+        "a segment from batch {first} to {last}"
+    );
+    FullSegment {
+        first_sequence: first,
+        last_sequence: last,
+        last_hash: hash,
+    }
+}

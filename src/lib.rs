@@ -10,6 +10,7 @@ pub mod config;
 pub mod limits;
 pub mod runtime;
 mod server;
+mod service;
 pub mod shard;
 pub mod storage;
 

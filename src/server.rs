@@ -10,8 +10,7 @@
 //! }
 //! ```
 
-use crate::command::{self, Start};
-use crate::runtime::{ExecutorConfig, RuntimeError, exit};
+use crate::{command, service};
 use margay_machine::{Operations, Registry};
 use margay_resources::ready_machines;
 use std::process::ExitCode;
@@ -51,26 +50,9 @@ impl Server {
     /// Does what the arguments of the process say, and tells how it went.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        command::main(std::env::args_os(), &|start| self.serve(start)).into()
-    }
-
-    /// Runs the shards of a node until it is asked to stop.
-    fn serve(&self, start: Start) -> Result<u8, RuntimeError> {
-        let Start {
-            config,
-            node,
-            shards,
-            signals,
-            lock,
-        } = start;
-        let executor = ExecutorConfig::new(shards, config.listen);
-        let machines: Vec<&str> = self.machines.names().collect();
-        let message = format!(
-            "no shard of {}: {executor:?} {machines:?}",
-            node.incarnation
-        );
-        drop((signals, lock));
-        let exit_code = exit::BUG;
-        Err(RuntimeError::Core { message, exit_code })
+        command::main(std::env::args_os(), &|start| {
+            service::run(&self.machines, start)
+        })
+        .into()
     }
 }

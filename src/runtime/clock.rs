@@ -2,6 +2,7 @@
 
 use crate::shard::Clock;
 use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 /// CLOCK_BOOTTIME: never goes back, and goes on while the process is stopped or the machine sleeps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +19,11 @@ impl Clock for BootClock {
 
 /// Nanoseconds in a second.
 pub(super) const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A span of time as the clock counts.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs() * NS_PER_SECOND + u64::from(duration.subsec_nanos())
+}
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,9 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// What an operation of a cold task came to.
 #[derive(Debug)]
@@ -48,8 +50,19 @@ enum Waiting {
     Finished(Finished),
     /// The helper is done.
     Answered(JobAnswer),
+    /// The core stops, and the helper's answer is not waited for.
+    Stopped,
     /// The future is gone; the kernel or the helper is not done.
     Orphan,
+}
+
+impl Waiting {
+    fn is_under_way(&self) -> bool {
+        match self {
+            Self::Kernel(_) | Self::Helper(_) | Self::Orphan => true,
+            Self::Finished(_) | Self::Answered(_) | Self::Stopped => false,
+        }
+    }
 }
 
 /// What the loop takes out of [`Io`] for the ring.
@@ -70,6 +83,7 @@ pub(super) struct Io {
     polls: Cell<u64>,
     live: Cell<usize>,
     stopping: Cell<bool>,
+    woken: Arc<AtomicBool>,
 }
 
 impl Io {
@@ -84,6 +98,7 @@ impl Io {
             polls: Cell::new(0),
             live: Cell::new(0),
             stopping: Cell::new(false),
+            woken: Arc::default(),
         })
     }
 
@@ -115,8 +130,9 @@ impl Io {
         };
         match std::future::poll_fn(|context| place.poll(context)).await {
             Waiting::Answered(answer) => Ok(answer),
+            Waiting::Stopped => Err(cancelled()),
             Waiting::Kernel(_) | Waiting::Helper(_) | Waiting::Finished(_) | Waiting::Orphan => {
-                Err(cancelled())
+                unreachable!("the helper answers what the helper was asked")
             }
         }
     }
@@ -160,7 +176,15 @@ impl Io {
 
     /// The helper thread did the job of `key`.
     pub(super) fn answer(&self, key: Key, answer: JobAnswer) {
-        self.settle(key, Waiting::Answered(answer));
+        // When the core stopped meanwhile, nobody waits any more.
+        if self
+            .waiting
+            .borrow()
+            .find(key)
+            .is_some_and(Waiting::is_under_way)
+        {
+            self.settle(key, Waiting::Answered(answer));
+        }
     }
 
     /// Wakes one task that can go on.
@@ -175,7 +199,14 @@ impl Io {
 
     /// Can a task go on?
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.borrow().is_empty() || !self.spawned.borrow().is_empty()
+        !self.ready.borrow().is_empty()
+            || !self.spawned.borrow().is_empty()
+            || self.woken.load(Ordering::Relaxed)
+    }
+
+    /// Was a task woken since the last call? It is in the executor's queue now.
+    pub(super) fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::Relaxed)
     }
 
     /// Polls of tasks so far; a yield that does not move it ran nothing.
@@ -206,6 +237,17 @@ impl Io {
                 Request::Cancel(_) => {}
             }
         }
+        for key in self.keys_at_helper() {
+            self.settle(key, Waiting::Stopped);
+        }
+    }
+
+    fn keys_at_helper(&self) -> Vec<Key> {
+        let waiting = self.waiting.borrow();
+        let at_helper = waiting
+            .iter()
+            .filter(|(_, state)| matches!(state, Waiting::Helper(_)));
+        at_helper.map(|(key, _)| key).collect()
     }
 
     fn settle(&self, key: Key, outcome: Waiting) {
@@ -222,7 +264,7 @@ impl Io {
                 drop(outcome);
                 return;
             }
-            Waiting::Finished(_) | Waiting::Answered(_) => {
+            Waiting::Finished(_) | Waiting::Answered(_) | Waiting::Stopped => {
                 unreachable!("place {key} completed twice")
             }
         };
@@ -253,7 +295,7 @@ impl Place {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }
-            Waiting::Finished(_) | Waiting::Answered(_) => {
+            Waiting::Finished(_) | Waiting::Answered(_) | Waiting::Stopped => {
                 Poll::Ready(waiting.remove(self.key).expect("found above"))
             }
             Waiting::Orphan => unreachable!("an orphan's future is gone"),
@@ -278,9 +320,9 @@ impl Drop for Place {
                 *state = Waiting::Orphan;
                 None
             }
-            Some(Waiting::Finished(_) | Waiting::Answered(_) | Waiting::Orphan) => {
-                waiting.remove(self.key)
-            }
+            Some(
+                Waiting::Finished(_) | Waiting::Answered(_) | Waiting::Stopped | Waiting::Orphan,
+            ) => waiting.remove(self.key),
         };
         drop(waiting);
         drop(outcome);
@@ -307,6 +349,7 @@ impl Future for Running {
                     Waiting::Kernel(_)
                     | Waiting::Helper(_)
                     | Waiting::Answered(_)
+                    | Waiting::Stopped
                     | Waiting::Orphan,
                 ) => unreachable!("the ring answers what the ring was asked"),
             },
@@ -319,7 +362,7 @@ impl Future for Running {
     }
 }
 
-/// Counts the polls and the end of a task.
+/// Counts the polls and the end of a task, and notices whoever wakes it.
 struct Counted {
     io: Rc<Io>,
     task: ColdTask,
@@ -330,7 +373,29 @@ impl Future for Counted {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.io.polls.set(self.io.polls.get() + 1);
-        self.task.as_mut().poll(context)
+        let waker = Waker::from(Arc::new(Noticed {
+            waker: context.waker().clone(),
+            woken: Arc::clone(&self.io.woken),
+        }));
+        self.task.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// Wakes a task and tells the loop that it did: a shard may wake tasks itself, and the executor cannot be asked
+/// whether something is ready.
+struct Noticed {
+    waker: Waker,
+    woken: Arc<AtomicBool>,
+}
+
+impl Wake for Noticed {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        self.waker.wake_by_ref();
     }
 }
 

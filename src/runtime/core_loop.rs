@@ -6,26 +6,21 @@
 //!     enter    block without a time limit when nothing can go on, else take what is there
 //! ```
 //!
-//! Stopping goes in steps, and each waits for the one before:
-//!
-//! ```text
-//!     Starting ── the shard is made ──> Running ── is_stopped ──> Leaving ── sent ──> Draining ── 0 ──> end
-//!         └────────────── stop, or the shard cannot be made ────────────────────────────^
-//! ```
-//!
 //! Invariants:
 //! * The foreground's requests are submitted before cold code runs.
 //! * The loop blocks only after a yield that ran nothing: a task that was woken by a task may sit behind the loop
 //!   in the executor's queue.
 //! * It ends only when the kernel has completed everything and every cold task has ended.
 
-use super::clock::{BootClock, NS_PER_SECOND};
+use super::clock::{BootClock, nanoseconds};
 use super::cold::{Io, Request};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::RuntimeError;
+use super::executor::Shards;
+use super::facts::Facts;
 use super::helper::{Helper, JobAnswer};
-use super::limits::{LINGER, SLICE, STOP_TIMEOUT, TICK};
+use super::limits::{LETTERS_MAX, SLICE, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
@@ -37,6 +32,7 @@ use io_uring::types::Timespec;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What other threads can put into a core's mailbox.
@@ -46,8 +42,11 @@ pub(super) enum Letter<C> {
     /// Stop.
     Stop,
     /// Look at the shard, or ask it something, between two events.
-    Visit(Box<dyn FnOnce(&mut C) + Send>),
+    Visit(Visit<C>),
 }
+
+/// What another thread wants to see or to ask of a shard.
+pub(super) type Visit<C> = Box<dyn FnOnce(&mut C) + Send>;
 
 impl<C> From<(Key, JobAnswer)> for Letter<C> {
     fn from((key, answer): (Key, JobAnswer)) -> Self {
@@ -59,7 +58,7 @@ impl<C> From<(Key, JobAnswer)> for Letter<C> {
 pub(super) type Made<C> = Rc<RefCell<Option<Result<C, RuntimeError>>>>;
 
 /// Where the loop stands.
-enum Stage {
+pub(super) enum Stage {
     /// The shard is being made; its log is read.
     Starting,
     /// Everything runs.
@@ -90,20 +89,25 @@ pub(super) struct Parts<C> {
     /// The signals, on the one core that reads them.
     pub(super) signals: Option<Descriptor>,
     pub(super) made: Made<C>,
+    pub(super) facts: Arc<Facts>,
+    /// All shards of the process: a signal is for all of them.
+    pub(super) shards: Shards<C>,
 }
 
 /// The loop of a core.
 pub(super) struct CoreLoop<C> {
-    parts: Parts<C>,
-    sender: MailboxSender<Letter<C>>,
-    core: Option<C>,
-    stage: Stage,
-    failure: Option<RuntimeError>,
+    pub(super) parts: Parts<C>,
+    pub(super) sender: MailboxSender<Letter<C>>,
+    pub(super) core: Option<C>,
+    pub(super) stage: Stage,
+    pub(super) failure: Option<RuntimeError>,
     /// Writes of the shard that is being made; it hears of them when it is there.
-    early_writes: Vec<(WriteToken, io::Result<usize>)>,
-    next_tick_ns: u64,
-    stop_by_ns: Option<u64>,
-    accept_again: bool,
+    pub(super) early_writes: Vec<(WriteToken, io::Result<usize>)>,
+    /// Visits of a shard that is being made.
+    pub(super) early_visits: Vec<Visit<C>>,
+    pub(super) next_tick_ns: u64,
+    pub(super) stop_by_ns: Option<u64>,
+    pub(super) accept_again: bool,
 }
 
 impl<C: Core + 'static> CoreLoop<C> {
@@ -116,21 +120,26 @@ impl<C: Core + 'static> CoreLoop<C> {
             stage: Stage::Starting,
             failure: None,
             early_writes: Vec::new(),
+            early_visits: Vec::new(),
             next_tick_ns: 0,
             stop_by_ns: None,
             accept_again: false,
         }
     }
 
-    /// Runs until the core has stopped; gives the shard back, for its last words.
-    pub(super) async fn run<Y: AsyncFn()>(mut self, tasks: Tasks<Y>) -> Result<C, RuntimeError> {
+    /// Runs until the core has stopped; gives the shard back, for its last words, unless it was stopped before the
+    /// shard was there.
+    pub(super) async fn run<Y: AsyncFn()>(
+        mut self,
+        tasks: Tasks<Y>,
+    ) -> Result<Option<C>, RuntimeError> {
         self.arm().map_err(|source| RuntimeError::Kernel {
             what: "watch the mailbox",
             source,
         })?;
         // The first slice starts the tasks that were spawned before the loop began.
         let mut again = true;
-        while !self.is_over() {
+        loop {
             self.turn();
             let mut ran = false;
             if again || self.parts.io.has_ready() {
@@ -138,27 +147,22 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let may_sleep = !again && !ran && !self.parts.io.has_ready() && !self.is_over();
-            if may_sleep && self.parts.mailbox.prepare_sleep() {
+            let has_more = self.core.as_ref().is_some_and(Core::has_more);
+            let is_quiet = !again && !ran && !has_more && !self.parts.io.has_ready();
+            if is_quiet && self.is_drained() {
+                break;
+            }
+            if is_quiet && self.parts.mailbox.prepare_sleep() {
                 self.enter(Wait::Block)?;
                 self.parts.mailbox.awake();
             } else {
                 self.enter(Wait::Poll)?;
             }
         }
-        match (self.failure, self.core) {
-            (None, Some(core)) => Ok(core),
-            (Some(failure), _) => Err(failure),
-            (None, None) => Err(RuntimeError::Core {
-                message: "stopped before the shard was there".to_owned(),
-                exit_code: super::error::exit::DONE,
-            }),
+        match self.failure {
+            None => Ok(self.core),
+            Some(failure) => Err(failure),
         }
-    }
-
-    fn is_over(&self) -> bool {
-        let nothing_left = self.parts.ring.started_count() == 0 && self.parts.io.live_count() == 0;
-        matches!(self.stage, Stage::Draining) && nothing_left && !self.parts.io.has_ready()
     }
 
     fn enter(&mut self, wait: Wait) -> Result<(), RuntimeError> {
@@ -198,7 +202,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             .start(Purpose::Tick, Operation::Until { time });
     }
 
-    fn arm_accept(&mut self) {
+    pub(super) fn arm_accept(&mut self) {
         let listener = Rc::clone(&self.parts.listener);
         self.parts
             .ring
@@ -208,6 +212,9 @@ impl<C: Core + 'static> CoreLoop<C> {
     /// Everything that is there, once.
     fn turn(&mut self) {
         let now_ns = BootClock.now_ns();
+        if let Some(core) = &mut self.core {
+            core.begin_turn();
+        }
         while let Some(completion) = self.parts.ring.next_completion() {
             self.on_completion(completion, now_ns);
         }
@@ -215,6 +222,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             self.on_letter(letter, now_ns);
         }
         self.advance_stage(now_ns);
+        self.parts.facts.count_turn();
         if let Some(core) = &mut self.core {
             core.end_turn();
             self.parts
@@ -225,18 +233,24 @@ impl<C: Core + 'static> CoreLoop<C> {
     }
 
     /// Hands to the ring what the disk and cold tasks ask for.
-    fn start_cold(&mut self) {
+    pub(super) fn start_cold(&mut self) {
         let Parts {
             ring,
             io,
             disk,
             helper,
+            facts,
             ..
         } = &mut self.parts;
-        if let Some((pool, count)) = disk.take_registration()
-            && let Err(error) = ring.register(&pool, count)
-        {
-            tracing::warn!(code = "M108", %error, "durable writes come from memory that is not registered: raise the memory-lock limit (ulimit -l)");
+        if let Some((pool, count)) = disk.take_registration() {
+            match ring.register(&pool, count) {
+                Ok(()) => facts.set_registered_blocks(ring.registered_count()),
+                Err(error) => tracing::warn!(
+                    code = "M108",
+                    %error,
+                    "durable writes come from unregistered memory: raise the memory-lock limit"
+                ),
+            }
         }
         while let Some((token, write)) = disk.take_write() {
             ring.start(Purpose::Write(token), write);
@@ -263,7 +277,8 @@ impl<C: Core + 'static> CoreLoop<C> {
         let begin_polls = io.polls();
         loop {
             let polls = io.polls();
-            let mut woke = io.wake_one();
+            io.wake_one();
+            let mut woke = io.take_woken();
             while let Some(task) = io.take_spawned() {
                 (tasks.spawn)(task);
                 woke = true;
@@ -306,7 +321,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             Purpose::Signal => {
                 if let Product::Signal(number) = completion.product {
                     tracing::info!(signal = number, "asked to stop by a signal");
-                    self.request_stop(now_ns);
+                    self.parts.shards.stop();
                 }
                 if self.is_armed() {
                     self.arm_signals();
@@ -384,6 +399,10 @@ impl<C: Core + 'static> CoreLoop<C> {
                 ring, network, io, ..
             } = &mut self.parts;
             network.on_tick(ring, io, &mut Surroundings { core, now_ns });
+            self.parts.facts.set_connections(
+                self.parts.network.connection_count(),
+                self.parts.network.client_count(),
+            );
         }
     }
 
@@ -391,89 +410,12 @@ impl<C: Core + 'static> CoreLoop<C> {
         match letter {
             Letter::Answer(key, answer) => self.parts.io.answer(key, answer),
             Letter::Stop => self.request_stop(now_ns),
-            Letter::Visit(visit) => {
-                if let Some(core) = &mut self.core {
-                    visit(core);
-                }
-            }
+            Letter::Visit(visit) => match &mut self.core {
+                Some(core) => visit(core),
+                // Whoever visits waits with a deadline; past the limit it finds nobody.
+                None if self.early_visits.len() < LETTERS_MAX => self.early_visits.push(visit),
+                None => {}
+            },
         }
     }
-
-    fn request_stop(&mut self, now_ns: u64) {
-        match (&self.stage, &mut self.core) {
-            (Stage::Running, Some(core)) => {
-                core.request_stop();
-                self.stop_by_ns
-                    .get_or_insert(now_ns + nanoseconds(STOP_TIMEOUT));
-            }
-            (Stage::Starting, _) => self.drain(),
-            (Stage::Running, None) => unreachable!("a shard that runs is there"),
-            (Stage::Leaving { .. } | Stage::Draining, _) => {}
-        }
-    }
-
-    fn advance_stage(&mut self, now_ns: u64) {
-        match self.stage {
-            Stage::Starting => self.take_made(),
-            Stage::Running => {
-                let core = self.core.as_mut().expect("a shard that runs is there");
-                let is_late = self.stop_by_ns.is_some_and(|by_ns| by_ns <= now_ns);
-                if is_late {
-                    tracing::error!(code = "M109", "the shard did not get ready to stop in time");
-                }
-                if core.is_stopped() || is_late {
-                    let mut around = Surroundings { core, now_ns };
-                    self.parts.network.leave_all(&mut around);
-                    self.stage = Stage::Leaving {
-                        until_ns: now_ns + nanoseconds(LINGER),
-                    };
-                }
-            }
-            Stage::Leaving { until_ns } => {
-                if now_ns >= until_ns || !self.parts.network.is_busy() {
-                    self.drain();
-                }
-            }
-            Stage::Draining => {}
-        }
-    }
-
-    /// The shard is there, or will never be.
-    fn take_made(&mut self) {
-        let made = self.parts.made.borrow_mut().take();
-        match made {
-            None => {}
-            Some(Ok(mut core)) => {
-                for (token, result) in self.early_writes.drain(..) {
-                    core.on_written(token, result);
-                }
-                self.core = Some(core);
-                self.stage = Stage::Running;
-                self.arm_accept();
-            }
-            Some(Err(error)) => {
-                self.failure = Some(error);
-                self.drain();
-            }
-        }
-    }
-
-    /// No new work; what waits on others is cancelled, what the disk has is awaited.
-    fn drain(&mut self) {
-        self.stage = Stage::Draining;
-        let now_ns = BootClock.now_ns();
-        if let Some(core) = &mut self.core {
-            self.parts
-                .network
-                .end_all(&mut Surroundings { core, now_ns });
-        }
-        self.start_cold();
-        self.parts.io.stop();
-        self.parts.ring.cancel_waiting();
-    }
-}
-
-/// A span of time as the clock counts.
-fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs() * NS_PER_SECOND + u64::from(duration.subsec_nanos())
 }

@@ -132,10 +132,10 @@ impl Disk for RingDisk {
             })
             .await;
         let count = moved(&finished);
-        match finished.operation {
-            Operation::Read { block, .. } => (count, block),
-            other => unreachable!("a read came back as {other:?}"),
-        }
+        let Operation::Read { block, .. } = finished.operation else {
+            unreachable!("a read comes back as a read")
+        };
+        (count, block)
     }
 
     async fn write(&self, file: &RingFile, offset_bytes: u64, bytes: Slice) -> io::Result<usize> {
@@ -171,10 +171,10 @@ impl Disk for RingDisk {
     }
 
     async fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        match self.io.ask(Job::List(path.to_owned())).await? {
-            JobAnswer::Listed(names) => names,
-            other => unreachable!("a list was asked for, {other:?} came"),
-        }
+        let JobAnswer::Listed(names) = self.io.ask(Job::List(path.to_owned())).await? else {
+            unreachable!("a list was asked for")
+        };
+        names
     }
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
@@ -183,10 +183,11 @@ impl Disk for RingDisk {
     }
 
     async fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        match self.io.ask(Job::FreeBytes(path.to_owned())).await? {
-            JobAnswer::FreeBytes(bytes) => bytes,
-            other => unreachable!("free bytes were asked for, {other:?} came"),
-        }
+        let JobAnswer::FreeBytes(bytes) = self.io.ask(Job::FreeBytes(path.to_owned())).await?
+        else {
+            unreachable!("free bytes were asked for")
+        };
+        bytes
     }
 
     async fn pause(&self, duration: Duration) {

@@ -1,7 +1,7 @@
 //! What the loop of a core drives: the calls by which everything that happens outside reaches a shard.
 //!
-//! Calls come in turns. All that is there is told, in the order in which it happened, then `end_turn` comes, and
-//! then what the core put into its outbox and its disk leaves. Nothing here may block, and no call comes while
+//! Calls come in turns. `begin_turn` comes first; all that is there is told, in the order in which it happened; then
+//! `end_turn` comes, and then what the core put into its outbox and its disk leaves. Nothing here may block, and no call comes while
 //! another one runs.
 
 use crate::shard::{ConnectionId, PeerId};
@@ -32,6 +32,9 @@ pub trait Core {
     /// Who it is now.
     fn identity(&self) -> Identity;
 
+    /// A turn begins: the time to read the clock once for all that follows.
+    fn begin_turn(&mut self);
+
     /// About 10 ms have passed. Late ticks are not made up for.
     fn on_tick(&mut self);
 
@@ -58,6 +61,9 @@ pub trait Core {
 
     /// Everything that was there has been told.
     fn end_turn(&mut self);
+
+    /// Is work left that needs no event? Then the next turn comes at once, after what is there.
+    fn has_more(&self) -> bool;
 
     /// The process is asked to end: take no new work and get ready.
     fn request_stop(&mut self);

@@ -16,6 +16,8 @@ pub mod exit {
     pub const CONFIGURATION: u8 = 3;
     /// The data directory belongs to another process.
     pub const LOCKED: u8 = 20;
+    /// The log device failed.
+    pub const LOG_DEVICE_FAILED: u8 = 22;
     /// The kernel refuses io_uring.
     pub const NO_IO_URING: u8 = 23;
 }

@@ -6,10 +6,11 @@
 use super::buffers::ReceiveBufferSizes;
 use super::clock::BootClock;
 use super::cold::Io;
-use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks};
+use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks, Visit};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::{RuntimeError, exit};
+use super::facts::Facts;
 use super::helper::Helper;
 use super::limits::{
     CLIENT_BACKLOG_BYTES_MAX, EXECUTOR_IO_MEMORY_BYTES, HANDSHAKE_TIMEOUT, LETTERS_MAX,
@@ -23,7 +24,9 @@ use super::probe;
 use super::ring::Ring;
 use super::signal::Signals;
 use crate::shard::Clock;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{
+    BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
+};
 use margay_types::ShardId;
 use std::cell::RefCell;
 use std::future::Future;
@@ -72,7 +75,7 @@ impl ExecutorConfig {
 
 /// What a shard is made with: its disk, its sockets, its clock, and where it stands.
 #[derive(Clone)]
-pub struct Seams {
+pub struct CoreSeams {
     /// The shard's number.
     pub shard: ShardId,
     /// How many there are.
@@ -85,6 +88,8 @@ pub struct Seams {
     pub outbox: RingOutbox,
     /// Its clock.
     pub clock: BootClock,
+    /// What the loop counts.
+    pub facts: Arc<Facts>,
 }
 
 /// How a server ended when nothing is wrong with the runtime.
@@ -98,6 +103,7 @@ pub struct Exit {
 pub struct Executor<C> {
     addresses: Vec<SocketAddr>,
     senders: Vec<MailboxSender<Letter<C>>>,
+    facts: Vec<Arc<Facts>>,
     threads: Vec<ExecutorJoinHandle<Result<u8, RuntimeError>>>,
     helper: JoinHandle<()>,
 }
@@ -105,6 +111,16 @@ pub struct Executor<C> {
 /// Reaches the shards of a running server from other threads; cheap to clone.
 pub struct Shards<C> {
     senders: Arc<[MailboxSender<Letter<C>>]>,
+    facts: Arc<[Arc<Facts>]>,
+}
+
+/// Asks all shards to stop when one ends, however it ends.
+struct StopOthers<C>(Shards<C>);
+
+impl<C> Drop for StopOthers<C> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// What one shard's thread takes with it.
@@ -130,7 +146,7 @@ impl<C: Core + 'static> Executor<C> {
         make_core: F,
     ) -> Result<Self, RuntimeError>
     where
-        F: Fn(Seams) -> M + Clone + Send + 'static,
+        F: Fn(CoreSeams) -> M + Clone + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         assert!(!config.shards.is_empty(), "a server has at least one shard");
@@ -145,6 +161,7 @@ impl<C: Core + 'static> Executor<C> {
         let mut executor = Self {
             addresses: Vec::new(),
             senders: Vec::new(),
+            facts: Vec::new(),
             threads: Vec::new(),
             helper: helper_thread,
         };
@@ -154,11 +171,14 @@ impl<C: Core + 'static> Executor<C> {
             let start = Start::new(&config, ShardId::new(number), signals, helper.clone())?;
             executor.addresses.push(start.address);
             executor.senders.push(start.mailbox.sender());
+            executor.facts.push(Arc::default());
             starts.push(start);
         }
         drop(helper);
         for start in starts {
-            executor.threads.push(start.spawn(make_core.clone())?);
+            executor
+                .threads
+                .push(start.spawn(executor.shards(), make_core.clone())?);
         }
         Ok(executor)
     }
@@ -174,26 +194,22 @@ impl<C: Core + 'static> Executor<C> {
     pub fn shards(&self) -> Shards<C> {
         Shards {
             senders: self.senders.iter().cloned().collect(),
+            facts: self.facts.iter().cloned().collect(),
         }
     }
 
-    /// Waits until all shards have stopped. When one stops by itself, the others are asked to.
+    /// Waits until all shards have stopped. When one ends, however it ends, the others are asked to stop.
     ///
     /// # Errors
     /// The first failure of a shard.
     pub fn wait(self) -> Result<Exit, RuntimeError> {
-        let shards = self.shards();
         let mut ended = Ok(Exit {
             exit_code: exit::DONE,
         });
         for (number, thread) in (0..).zip(self.threads) {
-            let result = thread.join().unwrap_or_else(|error| {
-                Err(RuntimeError::Panicked {
-                    shard: number,
-                    message: error.to_string(),
-                })
-            });
-            shards.stop();
+            let result = thread
+                .join()
+                .unwrap_or_else(|error| Err(failure_of(number, error)));
             match (result, &ended) {
                 (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
                     ended = Ok(Exit { exit_code });
@@ -202,7 +218,6 @@ impl<C: Core + 'static> Executor<C> {
                 (Ok(_), Ok(_)) | (_, Err(_)) => {}
             }
         }
-        drop((shards, self.senders));
         self.helper.join().map_err(|_| RuntimeError::Kernel {
             what: "end the helper thread",
             source: std::io::Error::other("it panicked"),
@@ -225,13 +240,23 @@ impl<C> Shards<C> {
         }
     }
 
+    /// What a shard's loop counts; it can be read while the shard hangs.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    #[must_use]
+    pub fn facts_of(&self, shard: ShardId) -> Arc<Facts> {
+        let facts = self.facts.get(usize::from(shard.number()));
+        Arc::clone(facts.expect("the shards of a server are known by their number"))
+    }
+
     /// Has a shard run `visit` between two events. The visitor answers by a channel of its own, and waits with a
     /// deadline: a shard that is still recovering, or hangs, does not answer.
     ///
     /// # Errors
     /// Gives false when there is no such shard, or its mailbox is full.
     #[must_use]
-    pub fn visit(&self, shard: ShardId, visit: Box<dyn FnOnce(&mut C) + Send>) -> bool {
+    pub fn visit(&self, shard: ShardId, visit: Visit<C>) -> bool {
         let sender = self.senders.get(usize::from(shard.number()));
         sender.is_some_and(|sender| sender.send(Letter::Visit(visit)).is_ok())
     }
@@ -241,6 +266,7 @@ impl<C> Clone for Shards<C> {
     fn clone(&self) -> Self {
         Self {
             senders: Arc::clone(&self.senders),
+            facts: Arc::clone(&self.facts),
         }
     }
 }
@@ -272,10 +298,11 @@ impl<C: Core + 'static> Start<C> {
 
     fn spawn<F, M>(
         self,
+        shards: Shards<C>,
         make_core: F,
     ) -> Result<ExecutorJoinHandle<Result<u8, RuntimeError>>, RuntimeError>
     where
-        F: FnOnce(Seams) -> M + Send + 'static,
+        F: FnOnce(CoreSeams) -> M + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
         let shard = self.shard.number();
@@ -286,29 +313,32 @@ impl<C: Core + 'static> Start<C> {
         LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{shard}"))
             .io_memory(EXECUTOR_IO_MEMORY_BYTES)
-            .spawn(move || self.run(make_core))
+            .spawn(move || self.run(shards, make_core))
             .map_err(|error| RuntimeError::Executor {
                 shard,
                 reason: error.to_string(),
             })
     }
 
-    async fn run<F, M>(self, make_core: F) -> Result<u8, RuntimeError>
+    async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<u8, RuntimeError>
     where
-        F: FnOnce(Seams) -> M,
+        F: FnOnce(CoreSeams) -> M,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
     {
+        let _end = StopOthers(shards.clone());
+        let facts = shards.facts_of(self.shard);
         let io = Io::new();
         let disk = RingDisk::new(Rc::clone(&io));
         let outgoing = Outgoing::new(self.config.client_backlog_bytes_max);
         let made: Made<C> = Rc::new(RefCell::new(None));
-        let core = make_core(Seams {
+        let core = make_core(CoreSeams {
             shard: self.shard,
             shard_count: u16::try_from(self.config.shards.len()).expect("shards are cores"),
             address: self.address,
             disk: disk.clone(),
             outbox: RingOutbox::new(Rc::clone(&outgoing)),
             clock: BootClock,
+            facts: Arc::clone(&facts),
         });
         let place = Rc::clone(&made);
         io.spawn(Box::pin(async move {
@@ -331,6 +361,8 @@ impl<C: Core + 'static> Start<C> {
             helper: self.helper,
             signals: self.signals.map(Rc::new),
             made,
+            facts,
+            shards,
         };
         let tasks = Tasks {
             // `Io` counts the task until it ends, and the loop waits for it.
@@ -338,10 +370,30 @@ impl<C: Core + 'static> Start<C> {
             yield_once: async || glommio::executor().yield_now().await,
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
-        Ok(core.exit_code())
+        Ok(core.map_or(exit::DONE, |core| core.exit_code()))
+    }
+}
+
+/// Why a shard's thread did not come to its end.
+fn failure_of(shard: u16, error: GlommioError<()>) -> RuntimeError {
+    let GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(panic)) = error else {
+        return RuntimeError::Executor {
+            shard,
+            reason: error.to_string(),
+        };
+    };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    RuntimeError::Panicked {
+        shard,
+        message: text.unwrap_or_else(|| "without a message".to_owned()),
     }
 }
 
 fn kernel(what: &'static str) -> impl Fn(std::io::Error) -> RuntimeError {
     move |source| RuntimeError::Kernel { what, source }
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

@@ -47,7 +47,7 @@ pub(super) fn judge_arrival(
     wanted: &[PeerAddress],
 ) -> Result<Arrival, Code> {
     judge_common(hello, me)?;
-    if hello.to_shard != ShardId::ANY && hello.to_shard.number() >= me.shard_count {
+    if hello.to_shard != ShardId::ANY && hello.to_shard != me.shard {
         return Err(Code::UnknownShard);
     }
     match hello.kind {

@@ -26,7 +26,7 @@ pub(super) enum Job {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum JobAnswer {
-    /// An address, the first of those found.
+    /// One of the addresses found.
     Resolved(io::Result<SocketAddr>),
     /// Names, sorted.
     Listed(io::Result<Vec<String>>),
@@ -116,11 +116,16 @@ fn run<T: From<(Key, JobAnswer)>>(errands: &Receiver<Errand<T>>) {
     }
 }
 
+/// Takes the first IPv4 address, or else the first: a server listens on 0.0.0.0 by default, and `localhost` is ::1
+/// first on many machines.
 fn resolve(address: &str) -> io::Result<SocketAddr> {
-    address
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+    let found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+    let preferred = found
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(found.first());
+    let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    preferred.copied().ok_or_else(nothing)
 }
 
 fn list(path: &Path) -> io::Result<Vec<String>> {
@@ -167,5 +172,6 @@ mod tests {
     fn a_numeric_address_needs_no_name_service() {
         let found = resolve("127.0.0.1:7400").unwrap();
         assert_eq!(found, SocketAddr::from(([127, 0, 0, 1], 7400)));
+        assert!(resolve("no port").is_err());
     }
 }

@@ -53,6 +53,11 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const EXECUTOR_IO_MEMORY_BYTES: usize = 1 << 20;
 
 const _: () = assert!(
+    margay_wire::FRAME_BYTES_MAX == crate::limits::FRAME_BYTES_MAX,
+    "what the wire takes is what the log is made for"
+);
+
+const _: () = assert!(
     CLIENT_BACKLOG_BYTES_MAX > margay_wire::FRAME_BYTES_MAX as u64,
     "one answer fits into an empty backlog"
 );

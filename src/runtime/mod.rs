@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!     executor      starts a thread for each shard, and waits
-//!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks
-//!         ├ ring    the core's one io_uring    operation, buffers, slots, address: what it lends to the kernel
-//!         ├ network all sockets                connection, handshake, peer_link, outbox, listener, notice
+//!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks;  stage
+//!         ├ ring    the core's one io_uring    operation, request, buffers: what it lends to the kernel
+//!         ├ network all sockets                receiving, dialing, connection, handshake, peer_link, outbox
 //!         ├ cold    futures of cold work       disk, helper
 //!         └ mailbox letters of other threads
 //!     before        probe, directory_lock, signal, placement
@@ -19,11 +19,14 @@ mod clock;
 mod cold;
 mod connection;
 mod core_loop;
+mod dialing;
 mod directory_lock;
 mod disk;
+pub mod disk_probe;
 mod driven;
 mod error;
 mod executor;
+mod facts;
 mod handshake;
 mod helper;
 pub mod limits;
@@ -36,9 +39,13 @@ mod outbox;
 mod peer_link;
 mod placement;
 pub mod probe;
+mod receiving;
+mod request;
 mod ring;
+mod shard_core;
 mod signal;
 mod slots;
+mod stage;
 
 pub use buffers::ReceiveBufferSizes;
 pub use clock::BootClock;
@@ -46,7 +53,9 @@ pub use directory_lock::DirectoryLock;
 pub use disk::{RingDisk, RingFile};
 pub use driven::{Core, Identity};
 pub use error::{RuntimeError, exit};
-pub use executor::{Executor, ExecutorConfig, Exit, Seams, Shards};
+pub use executor::{CoreSeams, Executor, ExecutorConfig, Exit, Shards};
+pub use facts::Facts;
 pub use outbox::RingOutbox;
 pub use placement::{ShardPlacement, allowed_cores, parse_core_list};
+pub use shard_core::{RingSeams, ShardCore};
 pub use signal::Signals;

@@ -12,8 +12,6 @@
 use super::cold::Io;
 use super::connection::{Connection, Greeting, Phase};
 use super::driven::Core;
-use super::handshake::{self, Arrival};
-use super::helper::{Job, JobAnswer};
 use super::limits::PEERS_RESERVED;
 use super::listener;
 use super::notice::{Notice, Notices};
@@ -22,10 +20,7 @@ use super::outbox::{Outgoing, Wish};
 use super::peer_link::PeerLinks;
 use super::ring::{Completion, Product, Ring};
 use super::slots::{Key, Slots};
-use crate::shard::{ConnectionId, PeerAddress, PeerId};
-use margay_types::ProcessLife;
-use margay_wire::hello::HELLO_BYTES;
-use margay_wire::{Code, Hello};
+use crate::shard::{ConnectionId, PeerAddress};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -47,15 +42,15 @@ type Resolved = (PeerAddress, io::Result<SocketAddr>);
 
 /// The sockets of a core.
 pub(super) struct Network {
-    connections: Slots<Connection>,
-    outgoing: Rc<RefCell<Outgoing>>,
-    links: PeerLinks,
-    resolved: Rc<RefCell<VecDeque<Resolved>>>,
+    pub(super) connections: Slots<Connection>,
+    pub(super) outgoing: Rc<RefCell<Outgoing>>,
+    pub(super) links: PeerLinks,
+    pub(super) resolved: Rc<RefCell<VecDeque<Resolved>>>,
     /// Connections whose hello or whose end is awaited, by deadline.
-    deadlines: VecDeque<(u64, Key)>,
-    clients: usize,
-    limits: NetworkLimits,
-    notices: Notices,
+    pub(super) deadlines: VecDeque<(u64, Key)>,
+    pub(super) clients: usize,
+    pub(super) limits: NetworkLimits,
+    pub(super) notices: Notices,
 }
 
 /// What a call may use beside the sockets.
@@ -112,41 +107,6 @@ impl Network {
         self.notices.tell(Notice::AcceptFailed, now_ns, error);
     }
 
-    /// A connection that we dialed stands, or does not.
-    pub(super) fn on_connected<C: Core>(
-        &mut self,
-        ring: &mut Ring,
-        key: Key,
-        result: io::Result<u32>,
-        around: &mut Surroundings<'_, C>,
-    ) {
-        let connection = self
-            .connections
-            .find_mut(key)
-            .expect("a socket under way is kept");
-        connection.is_sending = false;
-        let Phase::Dialing(peer) = connection.phase else {
-            self.retire(key);
-            return;
-        };
-        let wanted = self.links.address_of(peer).cloned();
-        match (result, wanted) {
-            (Ok(_), Some(wanted)) => {
-                let hello = handshake::dialing_hello(&around.core.identity(), &wanted);
-                connection.phase = Phase::Greeting(Greeting::new(Some(peer)));
-                self.outgoing.borrow_mut().append(key, &hello.encode());
-                self.arm_receive(ring, key);
-            }
-            (Err(error), Some(wanted)) => {
-                let text = format!("{}: {error}", wanted.address);
-                self.notices
-                    .tell(Notice::PeerUnreachable, around.now_ns, &text);
-                self.end(key, around);
-            }
-            (_, None) => self.end(key, around),
-        }
-    }
-
     /// Something was received, or the other side is done.
     pub(super) fn on_received<C: Core>(
         &mut self,
@@ -174,10 +134,12 @@ impl Network {
             // All shared buffers were full; they are empty again when this turn ends.
             Err(error) => error.raw_os_error() == Some(libc::ENOBUFS),
         };
-        match connection.phase {
-            Phase::Dead => self.retire(key),
-            _ if goes_on => self.arm_receive(ring, key),
-            _ => self.end(key, around),
+        if matches!(connection.phase, Phase::Dead) {
+            self.retire(key);
+        } else if goes_on {
+            self.arm_receive(ring, key);
+        } else {
+            self.end(key, around);
         }
     }
 
@@ -260,18 +222,7 @@ impl Network {
         {
             self.on_deadline(ring, key, around);
         }
-        let me = around.core.identity();
-        for wanted in self.links.take_due(me.node, around.now_ns) {
-            let (io, resolved) = (Rc::clone(io), Rc::clone(&self.resolved));
-            io.clone().spawn(Box::pin(async move {
-                let found = match io.ask(Job::Resolve(wanted.address.clone())).await {
-                    Ok(JobAnswer::Resolved(found)) => found,
-                    Ok(other) => unreachable!("a name was asked for, {other:?} came"),
-                    Err(error) => Err(error),
-                };
-                resolved.borrow_mut().push_back((wanted, found));
-            }));
-        }
+        self.look_up_due(io, &around.core.identity(), around.now_ns);
         self.dial_resolved(ring, around.now_ns);
     }
 
@@ -303,7 +254,7 @@ impl Network {
         self.connections.iter().map(|(key, _)| key).collect()
     }
 
-    fn open(&mut self, socket: OwnedFd, phase: Phase, now_ns: u64) -> Key {
+    pub(super) fn open(&mut self, socket: OwnedFd, phase: Phase, now_ns: u64) -> Key {
         let key = self
             .connections
             .insert(Connection::new(Rc::new(socket), phase));
@@ -314,7 +265,7 @@ impl Network {
         key
     }
 
-    fn arm_receive(&mut self, ring: &mut Ring, key: Key) {
+    pub(super) fn arm_receive(&mut self, ring: &mut Ring, key: Key) {
         let connection = self
             .connections
             .find_mut(key)
@@ -341,151 +292,6 @@ impl Network {
         ring.start(Purpose::Send(key), send);
     }
 
-    fn take_bytes<C: Core>(
-        &mut self,
-        key: Key,
-        mut bytes: &[u8],
-        around: &mut Surroundings<'_, C>,
-    ) {
-        let connection = self
-            .connections
-            .find_mut(key)
-            .expect("a socket under way is kept");
-        if let Phase::Greeting(greeting) = &mut connection.phase
-            && let Some(hello) = greeting.take(&mut bytes)
-        {
-            let dialed = greeting.dialed;
-            self.take_hello(key, dialed, &hello, around);
-        }
-        if !bytes.is_empty() {
-            self.take_frames(key, bytes, around);
-        }
-    }
-
-    fn take_frames<C: Core>(&mut self, key: Key, bytes: &[u8], around: &mut Surroundings<'_, C>) {
-        let connection = self
-            .connections
-            .find_mut(key)
-            .expect("a socket under way is kept");
-        let broken = match connection.phase {
-            Phase::Client => {
-                let id = ConnectionId(key.number());
-                let frames = connection.splitter.split(bytes);
-                frames_to(frames, |frame| around.core.on_client_frame(id, frame))
-            }
-            Phase::Peer(peer) => {
-                let frames = connection.splitter.split(bytes);
-                frames_to(frames, |frame| around.core.on_peer_frame(peer, frame))
-            }
-            Phase::Greeting(_) | Phase::Dialing(_) | Phase::Leaving | Phase::Dead => None,
-        };
-        if let Some(error) = broken {
-            let from = self.remote(key);
-            self.notices.tell(
-                Notice::BrokenFrames,
-                around.now_ns,
-                &format!("{from}: {error}"),
-            );
-            self.end(key, around);
-        }
-    }
-
-    fn take_hello<C: Core>(
-        &mut self,
-        key: Key,
-        dialed: Option<PeerId>,
-        bytes: &[u8; HELLO_BYTES],
-        around: &mut Surroundings<'_, C>,
-    ) {
-        match (Hello::decode(bytes), dialed) {
-            (Ok(hello), None) => self.greet(key, &hello, around),
-            (Ok(hello), Some(peer)) => self.take_answer(key, peer, &hello, around),
-            (Err(error), _) => {
-                let from = self.remote(key);
-                self.notices
-                    .tell(Notice::NotOurs, around.now_ns, &format!("{from}: {error}"));
-                self.end(key, around);
-            }
-        }
-    }
-
-    /// Answers whoever connected to us.
-    fn greet<C: Core>(&mut self, key: Key, hello: &Hello, around: &mut Surroundings<'_, C>) {
-        let me = around.core.identity();
-        let judged = handshake::judge_arrival(hello, &me, &self.links.wanted());
-        let judged = match judged {
-            Ok(Arrival::Client) if self.clients >= self.limits.clients_max => {
-                Err(Code::TooManyConnections)
-            }
-            judged => judged,
-        };
-        let answer = hello.answer(handshake::own_hello(&me, hello.kind), judged.err());
-        self.outgoing.borrow_mut().append(key, &answer.encode());
-        match judged {
-            Ok(Arrival::Client) => {
-                self.clients += 1;
-                self.set_phase(key, Phase::Client);
-                around
-                    .core
-                    .on_client_open(ConnectionId(key.number()), hello);
-            }
-            Ok(Arrival::Peer(peer, life)) => self.become_peer(key, peer, life, around),
-            Err(code) => {
-                let text = format!("{}: {}", self.remote(key), code.text());
-                self.notices
-                    .tell(Notice::HelloRefused, around.now_ns, &text);
-                self.set_phase(key, Phase::Leaving);
-                self.outgoing.borrow_mut().close_after(key);
-            }
-        }
-    }
-
-    /// Takes the answer of a peer that we dialed.
-    fn take_answer<C: Core>(
-        &mut self,
-        key: Key,
-        peer: PeerId,
-        hello: &Hello,
-        around: &mut Surroundings<'_, C>,
-    ) {
-        let me = around.core.identity();
-        let Some(wanted) = self.links.address_of(peer) else {
-            self.end(key, around);
-            return;
-        };
-        match handshake::judge_answer(hello, &me, wanted) {
-            Ok(life) => self.become_peer(key, peer, life, around),
-            Err(code) => {
-                let text = format!("{}: {}", wanted.address, code.text());
-                self.notices
-                    .tell(Notice::HelloRefused, around.now_ns, &text);
-                self.end(key, around);
-            }
-        }
-    }
-
-    fn become_peer<C: Core>(
-        &mut self,
-        key: Key,
-        peer: PeerId,
-        life: ProcessLife,
-        around: &mut Surroundings<'_, C>,
-    ) {
-        self.set_phase(key, Phase::Peer(peer));
-        if let Some(older) = self.links.on_up(peer, key) {
-            self.end(older.0, around);
-        }
-        self.outgoing.borrow_mut().bind_peer(peer, key);
-        around.core.on_peer_up(peer, life);
-    }
-
-    fn set_phase(&mut self, key: Key, phase: Phase) {
-        self.connections
-            .find_mut(key)
-            .expect("the socket is open")
-            .phase = phase;
-    }
-
     fn on_deadline<C: Core>(
         &mut self,
         ring: &mut Ring,
@@ -510,36 +316,6 @@ impl Network {
         }
     }
 
-    fn dial_resolved(&mut self, ring: &mut Ring, now_ns: u64) {
-        loop {
-            let next = self.resolved.borrow_mut().pop_front();
-            let Some((wanted, found)) = next else { break };
-            if !self.links.is_resolving(&wanted) {
-                continue;
-            }
-            let dialed =
-                found.and_then(|address| Ok((address, listener::dialing_socket(address)?)));
-            match dialed {
-                Ok((address, socket)) => {
-                    let key = self.open(socket, Phase::Dialing(wanted.peer), now_ns);
-                    self.links.on_dialing(wanted.peer, key);
-                    let connection = self.connections.find_mut(key).expect("opened above");
-                    connection.is_sending = true;
-                    let socket = Rc::clone(&connection.socket);
-                    ring.start(
-                        Purpose::Connect(key),
-                        Operation::Connect { socket, address },
-                    );
-                }
-                Err(error) => {
-                    let text = format!("{}: {error}", wanted.address);
-                    self.notices.tell(Notice::PeerUnreachable, now_ns, &text);
-                    self.links.on_failed(wanted.peer, now_ns);
-                }
-            }
-        }
-    }
-
     /// The last bytes have left: waits for the other side to close, so that a reset cannot overtake them.
     fn leave<C: Core>(&mut self, key: Key, around: &mut Surroundings<'_, C>) {
         self.announce_end(key, around);
@@ -556,7 +332,7 @@ impl Network {
     }
 
     /// Ends a connection at once.
-    fn end<C: Core>(&mut self, key: Key, around: &mut Surroundings<'_, C>) {
+    pub(super) fn end<C: Core>(&mut self, key: Key, around: &mut Surroundings<'_, C>) {
         self.announce_end(key, around);
         if let Some(connection) = self.connections.find_mut(key) {
             connection.phase = Phase::Dead;
@@ -566,7 +342,7 @@ impl Network {
     }
 
     /// Tells the shard, and the links, that a connection is over.
-    fn announce_end<C: Core>(&mut self, key: Key, around: &mut Surroundings<'_, C>) {
+    pub(super) fn announce_end<C: Core>(&mut self, key: Key, around: &mut Surroundings<'_, C>) {
         let Some(connection) = self.connections.find_mut(key) else {
             return;
         };
@@ -590,7 +366,7 @@ impl Network {
     }
 
     /// Frees the place of a dead connection when the kernel is done with it.
-    fn retire(&mut self, key: Key) {
+    pub(super) fn retire(&mut self, key: Key) {
         let connection = self.connections.find(key);
         let is_over = |connection: &Connection| {
             matches!(connection.phase, Phase::Dead) && connection.is_idle()
@@ -600,27 +376,4 @@ impl Network {
             self.outgoing.borrow_mut().forget(key);
         }
     }
-
-    fn remote(&self, key: Key) -> String {
-        let socket = self
-            .connections
-            .find(key)
-            .map(|connection| &connection.socket);
-        let address = socket.and_then(|socket| listener::remote_address(socket));
-        address.map_or_else(|| "gone".to_owned(), |address| address.to_string())
-    }
-}
-
-/// Hands frames on until they end or break.
-fn frames_to<'a>(
-    frames: margay_wire::frame::Frames<'a>,
-    mut taker: impl FnMut(margay_wire::Frame<'a>),
-) -> Option<margay_wire::frame::FrameError> {
-    for frame in frames {
-        match frame {
-            Ok(frame) => taker(frame),
-            Err(error) => return Some(error),
-        }
-    }
-    None
 }

@@ -232,6 +232,9 @@ impl Outbox for RingOutbox {
         let Some(queue) = queues.find_mut(key) else {
             return;
         };
+        if queue.wants_close {
+            return;
+        }
         if queue.backlog_bytes() + frame.len() as u64 > *client_backlog_bytes_max {
             queue.overflowed = true;
         } else {
@@ -330,9 +333,11 @@ mod tests {
         let (outgoing, mut outbox, key) = connected(100);
         outbox.send_client(ConnectionId(key.number()), b"bye");
         outbox.close(ConnectionId(key.number()));
+        outbox.send_client(ConnectionId(key.number()), b"never heard");
         let Some(Wish::Send(parts)) = wish(&outgoing) else {
             panic!("nothing to send");
         };
+        assert_eq!(parts[0].bytes(), b"bye");
         outgoing.borrow_mut().on_sent(key, parts);
         assert!(matches!(wish(&outgoing), Some(Wish::Close)));
     }

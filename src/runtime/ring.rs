@@ -16,26 +16,24 @@
 //! * A ring that goes while operations are started leaks them and the receive buffers: the kernel may still
 //!   write to them. After a clean stop there are none.
 
-use super::address::RawAddress;
 use super::buffers::{ReceiveBufferSizes, ReceiveBuffers, ReceivedBuffer};
-use super::operation::{Descriptor, Operation, Part, Purpose};
+use super::listener;
+use super::operation::{Operation, Purpose};
+use super::request::{RECEIVE_GROUP, Scratch, entry_of, scratch_of};
 use super::slots::{Key, Slots};
-use crate::storage::{Pool, Slice};
-use io_uring::types::{Fd, FsyncFlags, TimeoutFlags};
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use crate::storage::Pool;
+use io_uring::{IoUring, cqueue, squeue};
 use std::collections::VecDeque;
 use std::io;
-use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// Entries of the submission queue: about what one turn starts under load.
 const SUBMISSIONS: u32 = 512;
 /// Entries of the completion queue: what a turn of thousands of connections completes without overflow.
 const COMPLETIONS: u32 = 4096;
-/// The one group of receive buffers.
-const RECEIVE_GROUP: u16 = 0;
 /// Parts of one send; the kernel's own limit is 1,024.
-pub(super) const SEND_PARTS_MAX: usize = 64;
+pub(super) const SEND_PARTS_MAX: usize = 256;
 
 /// An operation that the kernel has, with the small memory that its request points to.
 struct Started {
@@ -43,21 +41,6 @@ struct Started {
     operation: Operation,
     scratch: Option<Box<Scratch>>,
 }
-
-/// What requests point to, beside the operation's own bytes.
-enum Scratch {
-    Message {
-        header: libc::msghdr,
-        vectors: Vec<libc::iovec>,
-    },
-    Address(RawAddress),
-    Metadata(MaybeUninit<libc::statx>),
-    Time(types::Timespec),
-    Signal([u8; SIGNAL_BYTES]),
-}
-
-/// Size of a `signalfd_siginfo`.
-const SIGNAL_BYTES: usize = 128;
 
 /// A completion as the core sees it.
 #[derive(Debug)]
@@ -149,7 +132,12 @@ impl Ring {
             scratch,
         });
         let started = self.started.find_mut(key).expect("inserted above");
-        let entry = entry_of(started, self.registered_count).user_data(key.number());
+        let entry = entry_of(
+            &mut started.operation,
+            started.scratch.as_deref_mut(),
+            self.registered_count,
+        )
+        .user_data(key.number());
         self.unsent.push_back(entry);
         self.fill_submissions();
         key
@@ -201,11 +189,6 @@ impl Ring {
     /// Blocks that durable writes need not look up.
     pub(super) fn registered_count(&self) -> u16 {
         self.registered_count
-    }
-
-    /// Gives the kernel what was started, without waiting for anything.
-    pub(super) fn submit(&mut self) -> io::Result<()> {
-        self.enter(Wait::Poll)
     }
 
     /// Gives the kernel what was started and lets it make completions.
@@ -321,8 +304,15 @@ impl Drop for Ring {
         if self.started.len() == 0 {
             return;
         }
-        // The thread is unwinding: the kernel takes its time to let go of a ring, and may write until then.
-        mem::forget(self.started.take_all());
+        // The thread is unwinding: the kernel takes its time to let go of a ring, and may write until then. The other
+        // sides of our sockets need not wait for that.
+        let left = self.started.take_all();
+        for started in &left {
+            if let Operation::Receive { socket } = &started.operation {
+                listener::shut_down(socket);
+            }
+        }
+        mem::forget(left);
         let empty = ReceiveBuffers::new(ReceiveBufferSizes {
             count: 1,
             buffer_bytes: 1,
@@ -338,204 +328,3 @@ fn is_transient(error: &io::Error) -> bool {
         Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)
     )
 }
-
-/// The small memory that an operation's request needs.
-fn scratch_of(operation: &Operation) -> Option<Scratch> {
-    match operation {
-        Operation::Send {
-            parts, sent_bytes, ..
-        } if parts.len() > 1 => Some(Scratch::Message {
-            header: empty_message(),
-            vectors: vectors_of(parts, *sent_bytes),
-        }),
-        Operation::Connect { address, .. } => Some(Scratch::Address(RawAddress::new(*address))),
-        Operation::Size { .. } => Some(Scratch::Metadata(MaybeUninit::zeroed())),
-        Operation::Pause { duration: time } | Operation::Until { time } => {
-            Some(Scratch::Time(*time))
-        }
-        Operation::ReadSignal { .. } => Some(Scratch::Signal([0; SIGNAL_BYTES])),
-        Operation::Accept { .. }
-        | Operation::Receive { .. }
-        | Operation::Send { .. }
-        | Operation::WriteDurable { .. }
-        | Operation::Open { .. }
-        | Operation::Allocate { .. }
-        | Operation::Read { .. }
-        | Operation::Write { .. }
-        | Operation::Sync { .. }
-        | Operation::MakeDirectory { .. }
-        | Operation::Remove { .. }
-        | Operation::Watch { .. }
-        | Operation::Cancel { .. } => None,
-    }
-}
-
-/// What is left of `parts` behind their first `sent_bytes`.
-fn vectors_of(parts: &[Part], sent_bytes: usize) -> Vec<libc::iovec> {
-    let mut skip = sent_bytes;
-    let mut vectors = Vec::with_capacity(parts.len());
-    for part in parts {
-        let bytes = part.bytes();
-        let rest = bytes.get(skip..).unwrap_or_default();
-        skip = skip.saturating_sub(bytes.len());
-        if !rest.is_empty() {
-            vectors.push(libc::iovec {
-                iov_base: rest.as_ptr().cast_mut().cast(),
-                iov_len: rest.len(),
-            });
-        }
-    }
-    vectors
-}
-
-fn empty_message() -> libc::msghdr {
-    // SAFETY: a message header is plain numbers and pointers, for which zero means absent.
-    unsafe { mem::zeroed() }
-}
-
-/// Builds the request of an operation that is in its place.
-fn entry_of(started: &mut Started, registered_count: u16) -> squeue::Entry {
-    match (&mut started.operation, started.scratch.as_deref_mut()) {
-        (Operation::Send { socket, .. }, Some(Scratch::Message { header, vectors })) => {
-            header.msg_iov = vectors.as_mut_ptr();
-            header.msg_iovlen = vectors.len();
-            opcode::SendMsg::new(fd(socket), header)
-                .flags(SEND_FLAGS.cast_unsigned())
-                .build()
-        }
-        (Operation::Connect { socket, .. }, Some(Scratch::Address(address))) => {
-            opcode::Connect::new(fd(socket), address.pointer(), address.size_bytes()).build()
-        }
-        (Operation::Size { file }, Some(Scratch::Metadata(metadata))) => {
-            opcode::Statx::new(fd(file), c"".as_ptr(), metadata.as_mut_ptr().cast())
-                .flags(libc::AT_EMPTY_PATH)
-                .mask(libc::STATX_SIZE)
-                .build()
-        }
-        (Operation::Pause { .. }, Some(Scratch::Time(time))) => opcode::Timeout::new(time).build(),
-        (Operation::Until { .. }, Some(Scratch::Time(time))) => opcode::Timeout::new(time)
-            .flags(TimeoutFlags::ABS | TimeoutFlags::BOOTTIME)
-            .build(),
-        (Operation::ReadSignal { file }, Some(Scratch::Signal(bytes))) => {
-            let size = u32::try_from(bytes.len()).expect("a constant");
-            opcode::Read::new(fd(file), bytes.as_mut_ptr(), size).build()
-        }
-        (operation, _) => plain_entry(operation, registered_count),
-    }
-}
-
-/// A send completes when all of it has left, and a peer that is gone is an error and not a signal.
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-
-fn fd(descriptor: &Descriptor) -> Fd {
-    Fd(descriptor.as_raw_fd())
-}
-
-/// Requests that point to nothing but their operation's own bytes.
-fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entry {
-    match operation {
-        Operation::Accept { listener } => opcode::AcceptMulti::new(fd(listener))
-            .flags(libc::SOCK_CLOEXEC)
-            .build(),
-        Operation::Receive { socket } => opcode::RecvMulti::new(fd(socket), RECEIVE_GROUP).build(),
-        Operation::WriteDurable {
-            file,
-            offset_bytes,
-            bytes,
-        } => durable_entry(fd(file), *offset_bytes, bytes, registered_count),
-        Operation::Write {
-            file,
-            offset_bytes,
-            bytes,
-        } => opcode::Write::new(fd(file), bytes.as_ptr(), size_of_bytes(bytes))
-            .offset(*offset_bytes)
-            .build(),
-        Operation::Read {
-            file,
-            offset_bytes,
-            block,
-        } => {
-            let bytes = block.bytes_mut();
-            let size = size_of_bytes(bytes);
-            opcode::Read::new(fd(file), bytes.as_mut_ptr(), size)
-                .offset(*offset_bytes)
-                .build()
-        }
-        Operation::Allocate { file, size_bytes } => {
-            opcode::Fallocate::new(fd(file), *size_bytes).build()
-        }
-        Operation::Sync { file } => opcode::Fsync::new(fd(file))
-            .flags(FsyncFlags::empty())
-            .build(),
-        Operation::Open { path, flags } => opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
-            .flags(*flags | libc::O_CLOEXEC)
-            .mode(FILE_MODE)
-            .build(),
-        Operation::MakeDirectory { path } => {
-            opcode::MkDirAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
-                .mode(DIRECTORY_MODE)
-                .build()
-        }
-        Operation::Remove { path } => {
-            opcode::UnlinkAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).build()
-        }
-        Operation::Watch { file } => opcode::PollAdd::new(fd(file), READABLE).multi(true).build(),
-        Operation::Cancel { operation } => opcode::AsyncCancel::new(operation.number()).build(),
-        Operation::Send {
-            socket,
-            parts,
-            sent_bytes,
-        } => {
-            let [only] = parts.as_slice() else {
-                unreachable!("a send of {} parts has a message", parts.len())
-            };
-            let bytes = only.bytes().get(*sent_bytes..).unwrap_or_default();
-            opcode::Send::new(fd(socket), bytes.as_ptr(), size_of_bytes(bytes))
-                .flags(SEND_FLAGS)
-                .build()
-        }
-        Operation::Connect { .. }
-        | Operation::Size { .. }
-        | Operation::Pause { .. }
-        | Operation::Until { .. }
-        | Operation::ReadSignal { .. } => {
-            unreachable!("{operation:?} has scratch memory of its kind, see `scratch_of`")
-        }
-    }
-}
-
-/// Files of the data directory are the server's own business.
-const FILE_MODE: libc::mode_t = 0o640;
-const DIRECTORY_MODE: libc::mode_t = 0o750;
-const READABLE: u32 = 1;
-const _: () = assert!(libc::POLLIN == 1);
-
-fn durable_entry(
-    file: Fd,
-    offset_bytes: u64,
-    bytes: &Slice,
-    registered_count: u16,
-) -> squeue::Entry {
-    let size = size_of_bytes(bytes);
-    match bytes
-        .registered()
-        .filter(|number| *number < registered_count)
-    {
-        Some(index) => opcode::WriteFixed::new(file, bytes.as_ptr(), size, index)
-            .offset(offset_bytes)
-            .rw_flags(libc::RWF_DSYNC)
-            .build(),
-        None => opcode::Write::new(file, bytes.as_ptr(), size)
-            .offset(offset_bytes)
-            .rw_flags(libc::RWF_DSYNC)
-            .build(),
-    }
-}
-
-fn size_of_bytes(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("blocks are far below 4 GiB")
-}
-
-#[cfg(test)]
-#[path = "ring_tests.rs"]
-mod tests;

@@ -19,8 +19,8 @@ struct Layer {
     may_import: &'static [&'static str],
 }
 
-/// Where everything may be named: the table of contents and the binaries.
-const ROOTS: [&str; 3] = ["lib", "main", "server"];
+/// Where everything may be named: the table of contents, the binary, and what makes a node of all parts.
+const ROOTS: [&str; 4] = ["lib", "main", "server", "service"];
 
 /// The architecture's table. `types` holds ids without behaviour, so all may import it; its `lib.rs` says why.
 const LAYERS: [Layer; 17] = [

@@ -2,6 +2,7 @@
 
 use super::{Run, margay, text};
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -15,8 +16,11 @@ fn format(data: &Path) -> Run {
     margay(&["format", "--data", text(data)])
 }
 
+/// Runs a node whose port is in use: when nothing else is refused, that is.
 fn run(data: &Path) -> Run {
-    margay(&["run", "--data", text(data), "--set", "listen=127.0.0.1:1"])
+    let held = TcpListener::bind("127.0.0.1:0").expect("any free port");
+    let listen = format!("listen={}", held.local_addr().expect("it listens"));
+    margay(&["run", "--data", text(data), "--set", &listen])
 }
 
 /// A formatted data directory inside a temporary one.
@@ -109,12 +113,19 @@ fn run_refuses_a_newer_format_and_names_both_versions() {
 }
 
 #[test]
+fn run_refuses_a_port_in_use_and_gives_the_lock_back() {
+    let parent = directory();
+    let data = formatted(&parent);
+    run(&data).fails_with(3, &["M103", "127.0.0.1:", "port is in use"]);
+    run(&data).fails_with(3, &["M103"]);
+}
+
+#[test]
 fn run_goes_on_with_one_good_manifest_and_refuses_two_bad_ones() {
     let parent = directory();
     let data = formatted(&parent);
     fs::write(data.join("manifest.a"), "scrambled").expect("it is writable");
-    let one = run(&data);
-    assert!(!one.stderr.contains("M118"), "{one:?}");
+    run(&data).fails_with(3, &["M103", "port is in use"]);
     fs::write(data.join("manifest.b"), "scrambled").expect("it is writable");
     run(&data).fails_with(21, &["M118", "manifest"]);
 }

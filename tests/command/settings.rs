@@ -72,7 +72,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_name() {
 #[test]
 fn a_value_out_of_range_is_refused_with_its_place() {
     let run = margay_with(
-        &["run", "--data", "x"],
+        &["run", "--data", "/nowhere/n1"],
         &[("MARGAY_LOG_IN_FLIGHT_WRITES", "9")],
     );
     run.fails_with(

@@ -36,8 +36,9 @@ const CONFINED: [Confined; 8] = [
         places: &[
             "src/runtime/",
             "src/command/",
-            "src/client/blocking.rs",
-            "src/client/tokio.rs",
+            "src/client/epoll.rs",
+            "src/client/operator.rs",
+            "src/client/loopback_tests.rs",
             "loadgen/",
             "tests/",
         ],
@@ -47,7 +48,6 @@ const CONFINED: [Confined; 8] = [
         word: "Instant::now",
         places: &[
             "src/runtime/clock.rs",
-            "src/client/blocking.rs",
             "src/command/deadline.rs",
             "loadgen/clock.rs",
             "tests/cluster/",

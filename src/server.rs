@@ -10,9 +10,7 @@
 //! }
 //! ```
 
-use crate::command::{self, Start};
-use crate::runtime::RuntimeError;
-use crate::service;
+use crate::{command, service};
 use margay_machine::{Operations, Registry};
 use margay_resources::ready_machines;
 use std::process::ExitCode;
@@ -52,11 +50,9 @@ impl Server {
     /// Does what the arguments of the process say, and tells how it went.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        command::main(std::env::args_os(), &|start| self.serve(start)).into()
-    }
-
-    /// Runs the shards of a node until it is asked to stop.
-    fn serve(&self, start: Start) -> Result<u8, RuntimeError> {
-        service::run(&self.machines, start)
+        command::main(std::env::args_os(), &|start| {
+            service::run(&self.machines, start)
+        })
+        .into()
     }
 }

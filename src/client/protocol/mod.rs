@@ -251,6 +251,12 @@ impl Protocol {
         Ok(sequence)
     }
 
+    /// Binds a session to the next of the connections to its shard, where everything in flight is sent a second time:
+    /// how a checker makes duplicates. Nothing is applied twice, and each command completes once.
+    pub fn repeat_in_flight(&mut self, key: SessionKey) {
+        self.move_on(key);
+    }
+
     /// Asks a query; `encode` appends its bytes.
     pub fn ask(&mut self, question: Question, encode: impl FnOnce(&mut Vec<u8>)) -> QueryKey {
         let mut payload = self.queries.buffer();

@@ -702,6 +702,57 @@ fn events_come_once_and_without_gaps() {
     assert_eq!(numbers, [1, 2]);
 }
 
+/// What is in flight is sent twice; both answers come, and one completion.
+#[test]
+fn commands_that_are_sent_a_second_time_complete_once() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    let first = world.asked("n1:1");
+    world.protocol.repeat_in_flight(key);
+    let attach = world.only("n1:1", FrameKind::Attach);
+    world.attach("n1:1", &attach, 2);
+    let second = world.asked("n1:1");
+    assert_eq!(second[0].body, first[0].body);
+    world.apply("n1:1", &second[0]);
+    world.apply("n1:1", &first[0]);
+    assert_eq!(world.news(), ["1 done a"]);
+}
+
+/// A host that swallows packets: the dial is given up, and forgotten before the driver has even seen it.
+#[test]
+fn a_dial_that_never_ends_is_given_up() {
+    let mut world = World::new();
+    world.protocol.open_session(GROUP);
+    let first = world.at("e1:1");
+    for _ in 0..25 {
+        world.pass(100);
+    }
+    assert_eq!(world.protocol.next_hangup(), Some(first));
+    world.at("e2:1");
+}
+
+/// The first node is blank and says so; the map comes from the second.
+#[test]
+fn a_node_without_a_map_is_not_asked_for_ever() {
+    let mut world = World::new();
+    world.protocol.open_session(GROUP);
+    world.accept("e1:1");
+    let asked = world.only("e1:1", FrameKind::Map);
+    world.refuse("e1:1", &asked, Refusal::NotFormed);
+    world.pass(500);
+    world.accept("e2:1");
+    // The two connections take turns.
+    for _ in 0..2 {
+        for asked in &world.asked("e1:1") {
+            world.refuse("e1:1", asked, Refusal::NotFormed);
+        }
+        world.pass(500);
+    }
+    world.give_map("e2:1", Some(1));
+    world.accept("n1:1");
+    world.only("n1:1", FrameKind::Open);
+}
+
 #[test]
 fn bytes_that_are_no_frames_end_the_connection() {
     let (mut world, _) = World::with_session();

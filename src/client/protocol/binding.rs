@@ -5,7 +5,7 @@ use super::number::{Kind, Number};
 use super::{Protocol, Timer};
 use crate::connection::{ConnectionId, Target};
 use crate::session::{Binding, Closing, Session, SessionKey};
-use margay_types::{Index, SequenceNumber};
+use margay_types::{GroupId, Index, NodeId, SequenceNumber, Term};
 use margay_wire::Refusal;
 use margay_wire::admin::{self, MapRequest};
 use margay_wire::client::{Attach, Attachment, Close, Command, Open};
@@ -103,14 +103,47 @@ impl Protocol {
         self.timers.insert((due_ns, Timer::Session(key)));
     }
 
-    /// The session goes to the next connection, and sends everything in flight there again.
-    pub(super) fn move_on(&mut self, key: SessionKey) {
+    /// Everything in flight is sent again, over the next of the connections to the shard where there are several.
+    pub(super) fn send_twice(&mut self, key: SessionKey) {
+        let has_one_lane = self.options.connections_per_shard <= 1;
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.moves = session.moves.wrapping_add(1);
-        session.hops = 0;
-        self.rebind_later(key, 0);
+        if has_one_lane {
+            session.begin_epoch();
+            session.sequencer.rewind_all();
+            self.transmit(key);
+        } else {
+            session.moves = session.moves.wrapping_add(1);
+            session.hops = 0;
+            self.rebind_later(key, 0);
+        }
+    }
+
+    /// Somebody named a node as the leader. One that cannot be reached just now leads no longer than an election:
+    /// the members are asked instead of waiting for it.
+    pub(super) fn follow_hint(
+        &mut self,
+        group: GroupId,
+        (leader, term): (Option<NodeId>, Term),
+        asked: Option<NodeId>,
+    ) {
+        self.router.on_hint(group, leader, term, asked);
+        if let Some(leader) = leader
+            && self.is_failing(leader, group)
+        {
+            self.router.on_unreachable(leader);
+        }
+    }
+
+    fn is_failing(&self, node: NodeId, group: GroupId) -> bool {
+        let shard = self.router.shard(node, group);
+        (0..self.options.connections_per_shard.max(1)).any(|lane| {
+            let number = self.link_of.get(&Target::Shard { node, shard, lane });
+            number
+                .and_then(|number| self.links.get(*number as usize))
+                .is_some_and(|link| link.is_failing(self.now_ns))
+        })
     }
 
     /// The session stays bound, and repeats what it has not been answered after a delay.

@@ -251,10 +251,10 @@ impl Protocol {
         Ok(sequence)
     }
 
-    /// Binds a session to the next of the connections to its shard, where everything in flight is sent a second time:
-    /// how a checker makes duplicates. Nothing is applied twice, and each command completes once.
+    /// Sends everything in flight a second time, over another connection where there are several to a shard: how a
+    /// checker makes duplicates. Nothing is applied twice, and each command completes once.
     pub fn repeat_in_flight(&mut self, key: SessionKey) {
-        self.move_on(key);
+        self.send_twice(key);
     }
 
     /// Asks a query; `encode` appends its bytes.

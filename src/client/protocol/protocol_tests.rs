@@ -709,13 +709,39 @@ fn commands_that_are_sent_a_second_time_complete_once() {
     world.submit(key, b"a");
     let first = world.asked("n1:1");
     world.protocol.repeat_in_flight(key);
-    let attach = world.only("n1:1", FrameKind::Attach);
-    world.attach("n1:1", &attach, 2);
     let second = world.asked("n1:1");
     assert_eq!(second[0].body, first[0].body);
     world.apply("n1:1", &second[0]);
     world.apply("n1:1", &first[0]);
     assert_eq!(world.news(), ["1 done a"]);
+}
+
+/// The followers of a dead leader go on naming it for an election timeout. The session asks the members instead of
+/// waiting for it to come back.
+#[test]
+fn a_hint_to_a_dead_leader_is_not_waited_for() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    world.cut("n1:1");
+    let stale = Refusal::NotLeader {
+        leader: Some(node(1)),
+        term: Term::new(2),
+    };
+    let first = world.dials.last().expect("a dial").clone();
+    world.accept(&first);
+    let attach = world.only(&first, FrameKind::Attach);
+    world.refuse(&first, &attach, stale);
+    let second = if first == "n2:1" { "n3:1" } else { "n2:1" };
+    for _ in 0..20 {
+        world.pass(10);
+        if world.connections.contains_key("n1:1") {
+            world.refuse_dial("n1:1");
+        }
+    }
+    world.accept(second);
+    let attach = world.only(second, FrameKind::Attach);
+    world.attach(second, &attach, 1);
+    assert_eq!(world.numbers(second), [1]);
 }
 
 /// A host that swallows packets: the dial is given up, and forgotten before the driver has even seen it.

@@ -335,7 +335,10 @@ impl<'a> Walk<'a> {
     /// them, and every other live segment is accounted for.
     fn freed_until(&self, sequence: u64) -> Option<(u64, Option<HeaderHash>)> {
         let is_behind_full = self.full().any(|full| full.last_sequence + 1 == sequence);
-        if !is_behind_full || self.live.iter().any(LiveSegment::is_suspect) {
+        let is_listed = self
+            .full()
+            .any(|full| (full.first_sequence..=full.last_sequence).contains(&sequence));
+        if !is_behind_full || is_listed || self.live.iter().any(LiveSegment::is_suspect) {
             return None;
         }
         let behind = self.live.iter().filter_map(LiveSegment::start);

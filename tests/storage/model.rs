@@ -30,9 +30,10 @@ pub(crate) struct GroupModel {
 impl GroupModel {
     pub(crate) fn last(&self) -> Position {
         match self.entries.last_key_value() {
-            Some((index, (term, _))) if *index > self.checkpoint.index => {
-                Position { term: *term, index: *index }
-            }
+            Some((index, (term, _))) if *index > self.checkpoint.index => Position {
+                term: *term,
+                index: *index,
+            },
             _ => self.checkpoint,
         }
     }
@@ -101,11 +102,21 @@ impl Model {
     /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
     /// is named. Gives how many are named.
     pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
-        assert_eq!(self.acknowledged, self.told.len(), "only acknowledged things can be damaged");
-        let serving: BTreeMap<GroupId, &Found> =
-            groups.iter().filter(|it| it.serves).map(|it| (it.group, it)).collect();
-        let named: Vec<GroupId> =
-            groups.iter().filter(|it| !it.serves).map(|it| it.group).collect();
+        assert_eq!(
+            self.acknowledged,
+            self.told.len(),
+            "only acknowledged things can be damaged"
+        );
+        let serving: BTreeMap<GroupId, &Found> = groups
+            .iter()
+            .filter(|it| it.serves)
+            .map(|it| (it.group, it))
+            .collect();
+        let named: Vec<GroupId> = groups
+            .iter()
+            .filter(|it| !it.serves)
+            .map(|it| it.group)
+            .collect();
         let mut state = self.state();
         state.retain(|group, _| !named.contains(group));
         let differences = describe(&state, &serving);
@@ -132,18 +143,27 @@ pub(crate) struct Found {
 
 impl Found {
     pub(crate) fn of(group: &RecoveredGroup, payload: impl Fn(Index) -> Vec<u8>) -> Self {
-        let entries = group.entries.iter().filter(|(_, entry)| entry.place.is_some());
-        let entries =
-            entries.map(|(index, entry)| (*index, (entry.term, payload(*index)))).collect();
+        let entries = group
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.place.is_some());
+        let entries = entries
+            .map(|(index, entry)| (*index, (entry.term, payload(*index))))
+            .collect();
         Self {
             group: group.group,
             serves: group.status == GroupStatus::Serves,
             why: format!("{:?}", group.status),
-            replica: group.identity.map_or(ReplicaNumber::default(), |it| it.replica),
+            replica: group
+                .identity
+                .map_or(ReplicaNumber::default(), |it| it.replica),
             hard_state: group.hard_state,
             last: group.last,
             floor: group.floor,
-            checkpoint: group.checkpoint.as_ref().map_or(Position::ZERO, |it| it.pointer.at),
+            checkpoint: group
+                .checkpoint
+                .as_ref()
+                .map_or(Position::ZERO, |it| it.pointer.at),
             entries,
         }
     }
@@ -160,7 +180,13 @@ fn after(told: &[Told]) -> State {
 fn apply(state: &mut State, told: &Told) {
     match told {
         Told::Create(group, replica) => {
-            state.insert(*group, GroupModel { replica: *replica, ..GroupModel::default() });
+            state.insert(
+                *group,
+                GroupModel {
+                    replica: *replica,
+                    ..GroupModel::default()
+                },
+            );
         }
         Told::Remove(group) => {
             state.remove(group);
@@ -206,7 +232,11 @@ fn describe(state: &State, found: &BTreeMap<GroupId, &Found>) -> Vec<String> {
             ));
         }
         if model.last() != found.last {
-            differences.push(format!("group {group}: {:?}, told {:?}", found.last, model.last()));
+            differences.push(format!(
+                "group {group}: {:?}, told {:?}",
+                found.last,
+                model.last()
+            ));
         }
         if found.floor.index > found.checkpoint.index {
             differences.push(format!("group {group}: floor {:?}", found.floor));

@@ -5,8 +5,8 @@ use margay::storage::log::Log;
 use margay::storage::options::{LogOptions, Sequence};
 use margay::storage::payload::Created;
 use margay::storage::record::RecordView;
-use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError, RecoveryOptions};
 use margay::storage::recovery::recover;
+use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError, RecoveryOptions};
 use margay::storage::segment::segment_path;
 use margay::storage::{Disk, StorageError, format_log};
 use margay_simulation::disk::{DiskOptions, VirtualDisk};
@@ -56,13 +56,17 @@ pub(crate) fn created(group: GroupId, replica: ReplicaNumber) -> Created {
 
 /// A disk with an empty log, all of it durable.
 pub(crate) fn formatted(seed: u64) -> VirtualDisk {
-    let disk = VirtualDisk::new(DiskOptions { seed, ..DiskOptions::default() });
+    let disk = VirtualDisk::new(DiskOptions {
+        seed,
+        ..DiskOptions::default()
+    });
     disk.run(async {
         disk.create_directory(Path::new("data")).await?;
         disk.sync_directory(Path::new("")).await
     })
     .unwrap();
-    disk.run(format_log(&disk, &directory(), 1, &options())).unwrap();
+    disk.run(format_log(&disk, &directory(), 1, &options()))
+        .unwrap();
     disk
 }
 
@@ -71,7 +75,9 @@ pub(crate) fn found(disk: &VirtualDisk, groups: &[RecoveredGroup]) -> Vec<Found>
     let found = groups.iter().map(|group| {
         Found::of(group, |index| {
             let entry = group.entries[&index];
-            let Some(place) = entry.place else { return Vec::new() };
+            let Some(place) = entry.place else {
+                return Vec::new();
+            };
             let path = segment_path(&directory(), place.segment.number);
             let bytes = disk.bytes(&path).unwrap();
             let start = place.offset as usize;
@@ -117,7 +123,12 @@ impl World {
     pub(crate) fn next(disk: VirtualDisk, mut model: Model, life: u64) -> Result<Self, String> {
         let recovered = try_recover(&disk, life).map_err(|error| format!("recovery: {error}"))?;
         model.recover(&found(&disk, &recovered.groups))?;
-        Ok(Self { disk, log: recovered.log, model, waiting: VecDeque::new() })
+        Ok(Self {
+            disk,
+            log: recovered.log,
+            model,
+            waiting: VecDeque::new(),
+        })
     }
 
     /// Notes what the log was told, and in which batch it stands.
@@ -141,7 +152,11 @@ impl World {
     pub(crate) fn deliver(&mut self) -> bool {
         self.disk.turn();
         for completion in self.disk.take_completions() {
-            if self.log.on_written(completion.token, completion.result).is_err() {
+            if self
+                .log
+                .on_written(completion.token, completion.result)
+                .is_err()
+            {
                 return false;
             }
             self.acknowledge();
@@ -151,7 +166,8 @@ impl World {
 
     /// Moves time on by a millisecond, with everything that falls due.
     pub(crate) fn pass_time(&mut self) -> bool {
-        self.disk.advance(self.disk.now() + Duration::from_millis(1));
+        self.disk
+            .advance(self.disk.now() + Duration::from_millis(1));
         self.deliver()
     }
 

@@ -104,7 +104,8 @@ pub struct Protocol {
 
 impl Protocol {
     /// A client of the cluster behind these addresses. `client` must be random: sessions of two clients with the same
-    /// id would replace each other. `seed` decides the jitter.
+    /// id would replace each other. `seed` decides the jitter. Tell it the time by [`Self::on_time`] before anything
+    /// else.
     ///
     /// # Panics
     /// Without an address.

@@ -99,7 +99,8 @@ impl Model {
 }
 
 impl Model {
-    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
+    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
+    /// something
     /// is named. Gives how many are named.
     pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
         assert_eq!(

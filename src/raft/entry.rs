@@ -72,7 +72,10 @@ pub struct Position {
 
 impl Position {
     /// Before the first entry.
-    pub const ZERO: Self = Self { term: Term::ZERO, index: Index::ZERO };
+    pub const ZERO: Self = Self {
+        term: Term::ZERO,
+        index: Index::ZERO,
+    };
 }
 
 /// One entry of a received append, lent from the frame.

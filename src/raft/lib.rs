@@ -25,7 +25,31 @@ pub mod message;
 pub mod options;
 pub mod types;
 
+pub mod configuration;
+pub mod log;
+pub mod replica;
+
+mod election;
+mod following;
+pub mod membership;
+pub mod progress;
+pub mod reads;
+mod replication;
+mod role;
+pub mod transfer;
+
+pub mod durability;
+mod invariants;
+mod quorum;
+mod random;
+
+pub use configuration::{Configuration, ConfigurationError, Member};
 pub use effects::{Effect, ReadId, ReadRefusal, Role, WriteId};
 pub use entry::{EntryKind, EntryView, HardState, Position};
+pub use log::TermRun;
+pub use membership::{ChangeError, Target};
 pub use message::{AppendEntries, Message, Round};
 pub use options::Options;
+pub use progress::{MemberProgress, Way};
+pub use replica::{Applies, ProposeError, Proposed, Replica, Restored};
+pub use transfer::TransferError;

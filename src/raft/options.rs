@@ -35,7 +35,10 @@ impl Default for Options {
             election_ticks_min: Ticks::new(30),
             election_ticks_max: Ticks::new(60),
             heartbeat_ticks: Ticks::new(6),
-            window: Window { messages_max: 256, bytes_max: 1 << 20 },
+            window: Window {
+                messages_max: 256,
+                bytes_max: 1 << 20,
+            },
             append_bytes_max: 512 << 10,
             tail_entries_max: 65_536,
         }

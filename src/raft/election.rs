@@ -1,0 +1,205 @@
+//! Elections: when to campaign, whom to grant a vote, how votes count.
+//!
+//! Two rules keep a leader that works from being disturbed, and its promises true:
+//! * **Stickiness.** Who heard from a leader within the shortest election timeout grants no vote and no pre-vote and
+//!   learns no term from the question; only an election that the leader asked for is free (thesis 4.2.3, 6.4.1).
+//! * **Silent start.** After a start a replica does not know whom it heard from in its earlier life, so for that
+//!   time it grants nothing and does not campaign. A group of one has nobody to break a promise to.
+//!
+//! Neither may shut out a replica whose term is greater: it answers the leader's messages with its term, and the
+//! leader steps down; and a refused pre-vote carries the answerer's term, which the asker learns.
+
+use crate::durability::STALLED_WRITE_ELECTIONS;
+use crate::effects::Effect;
+use crate::membership::in_force;
+use crate::message::{
+    Message, PreVote, PreVoteResponse, RequestVote, RequestVoteResponse, TimeoutNow,
+};
+use crate::quorum::Tally;
+use crate::replica::Replica;
+use crate::role::{Asked, RoleState};
+use crate::types::{ReplicaNumber, Term};
+use alloc::vec::Vec;
+
+impl Replica {
+    pub(crate) fn tick_election(&mut self, effects: &mut Vec<Effect>) {
+        self.expire_asked_reads(effects);
+        self.election_ticks = self.election_ticks.saturating_add(1);
+        let alone = self.configuration().is_only_voter(self.number);
+        let waits_for_own_vote = matches!(self.role, RoleState::Candidate(_));
+        if alone && !waits_for_own_vote && self.can_campaign() {
+            self.become_pre_candidate(effects);
+            return;
+        }
+        if self.election_ticks < self.election_timeout_ticks {
+            return;
+        }
+        if self.can_campaign() && !(alone && waits_for_own_vote) {
+            self.become_pre_candidate(effects);
+        } else if self.leader().is_some() {
+            self.become_follower(self.hard_state.term, effects);
+            self.restart_election_timer();
+        } else {
+            self.restart_election_timer();
+        }
+    }
+
+    /// Of this message's term, what is learnt before it is looked at? Questions that change nothing and questions
+    /// that must not disturb teach nothing.
+    pub(crate) fn term_to_learn(&self, message: &Message) -> Option<Term> {
+        match message {
+            Message::PreVote(_) => None,
+            Message::PreVoteResponse(it) => (!it.granted).then_some(it.term),
+            Message::RequestVote(it) => (!self.turns_away(it)).then_some(it.term),
+            Message::RequestVoteResponse(it) => Some(it.term),
+            Message::AppendResponse(it) => Some(it.term),
+            Message::Heartbeat(it) => Some(it.term),
+            Message::HeartbeatResponse(it) => Some(it.term),
+            Message::TimeoutNow(it) => Some(it.term),
+            Message::ReadIndex(it) => Some(it.term),
+            Message::ReadIndexResponse(it) => Some(it.term),
+        }
+    }
+
+    pub(crate) fn on_pre_vote(
+        &mut self,
+        from: ReplicaNumber,
+        request: PreVote,
+        effects: &mut Vec<Effect>,
+    ) {
+        let granted = request.term > self.hard_state.term
+            && request.last >= self.log.last_position()
+            && !self.is_silent()
+            && !self.is_sticky();
+        let term = if granted {
+            request.term
+        } else {
+            self.hard_state.term
+        };
+        let response = PreVoteResponse { term, granted };
+        self.send(from, Message::PreVoteResponse(response), effects);
+    }
+
+    pub(crate) fn on_pre_vote_response(
+        &mut self,
+        from: ReplicaNumber,
+        response: PreVoteResponse,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_current = !response.granted || response.term == self.hard_state.term.next();
+        if let RoleState::PreCandidate(campaign) = &mut self.role
+            && is_current
+        {
+            campaign.record(from, response.granted);
+            match campaign.tally(in_force(&self.configurations)) {
+                Tally::Won => self.become_candidate(Asked::ByTimeout, effects),
+                Tally::Lost => self.become_follower(self.hard_state.term, effects),
+                Tally::Open => {}
+            }
+        }
+    }
+
+    /// The vote (thesis 3.4, 3.6.1). It leaves when it is durable.
+    pub(crate) fn on_request_vote(
+        &mut self,
+        from: ReplicaNumber,
+        request: RequestVote,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.turns_away(&request) {
+            return;
+        }
+        assert!(
+            request.term <= self.hard_state.term,
+            "the term of {request:?} was not learnt"
+        );
+        let is_free = match self.hard_state.voted_for {
+            Some(chosen) => chosen == from,
+            None => self.leader().is_none(),
+        };
+        let granted = request.term == self.hard_state.term
+            && request.last >= self.log.last_position()
+            && is_free;
+        if granted {
+            self.hard_state.voted_for = Some(from);
+            self.election_ticks = 0;
+        }
+        let response = RequestVoteResponse {
+            term: self.hard_state.term,
+            granted,
+        };
+        self.send(from, Message::RequestVoteResponse(response), effects);
+    }
+
+    pub(crate) fn on_request_vote_response(
+        &mut self,
+        from: ReplicaNumber,
+        response: RequestVoteResponse,
+        effects: &mut Vec<Effect>,
+    ) {
+        if response.term == self.hard_state.term {
+            self.count_vote(from, response.granted, effects);
+        }
+    }
+
+    /// A candidate's own vote counts as soon as it is durable, like everybody's.
+    pub(crate) fn count_own_vote(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_hard_state_durable() {
+            self.count_vote(self.number, true, effects);
+        }
+    }
+
+    pub(crate) fn on_timeout_now(
+        &mut self,
+        from: ReplicaNumber,
+        message: TimeoutNow,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_asked = message.term == self.hard_state.term && self.leader() == Some(from);
+        if is_asked && from != self.number && self.can_campaign() {
+            self.become_candidate(Asked::ByLeader, effects);
+        }
+    }
+
+    fn count_vote(&mut self, from: ReplicaNumber, granted: bool, effects: &mut Vec<Effect>) {
+        let RoleState::Candidate(campaign) = &mut self.role else {
+            return;
+        };
+        campaign.record(from, granted);
+        match campaign.tally(in_force(&self.configurations)) {
+            Tally::Won if self.is_hard_state_durable() => self.become_leader(effects),
+            Tally::Lost => self.become_follower(self.hard_state.term, effects),
+            Tally::Won | Tally::Open => {}
+        }
+    }
+
+    /// May this replica ask for votes now?
+    fn can_campaign(&self) -> bool {
+        self.configuration().is_voter(self.number)
+            && !self.is_silent()
+            && !self.is_disk_stalled()
+            && self.hard_state.term < Term::new(u32::MAX)
+    }
+
+    /// Did it start so recently that it may have forgotten a promise?
+    fn is_silent(&self) -> bool {
+        self.age_ticks < self.options.election_ticks_min.number()
+            && !self.configuration().is_only_voter(self.number)
+    }
+
+    /// Was a leader heard so recently that it may rely on this replica?
+    fn is_sticky(&self) -> bool {
+        let heard = self.heard_ticks < self.options.election_ticks_min.number();
+        self.is_leader() || heard
+    }
+
+    fn turns_away(&self, request: &RequestVote) -> bool {
+        self.is_silent() || (self.is_sticky() && !request.transfer)
+    }
+
+    /// Did writes wait longer than a leader may wait for its own disk?
+    pub(crate) fn is_disk_stalled(&self) -> bool {
+        let elections = self.options.election_ticks_max.number();
+        self.durability.stalled_ticks() >= elections.saturating_mul(STALLED_WRITE_ELECTIONS)
+    }
+}

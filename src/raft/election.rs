@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::quorum::Tally;
 use crate::replica::Replica;
-use crate::role::{Asked, RoleState};
+use crate::role::{Cause, RoleState};
 use crate::types::{ReplicaNumber, Term};
 use alloc::vec::Vec;
 
@@ -86,16 +86,19 @@ impl Replica {
         response: PreVoteResponse,
         effects: &mut Vec<Effect>,
     ) {
+        let configuration = in_force(&self.configurations);
+        let RoleState::PreCandidate(campaign) = &mut self.role else {
+            return;
+        };
         let is_current = !response.granted || response.term == self.hard_state.term.next();
-        if let RoleState::PreCandidate(campaign) = &mut self.role
-            && is_current
-        {
-            campaign.record(from, response.granted);
-            match campaign.tally(in_force(&self.configurations)) {
-                Tally::Won => self.become_candidate(Asked::ByTimeout, effects),
-                Tally::Lost => self.become_follower(self.hard_state.term, effects),
-                Tally::Open => {}
-            }
+        if !is_current || !configuration.is_voter(from) {
+            return;
+        }
+        campaign.record(from, response.granted);
+        match campaign.tally(configuration) {
+            Tally::Won => self.become_candidate(Cause::Timeout, effects),
+            Tally::Lost => self.become_follower(self.hard_state.term, effects),
+            Tally::Open => {}
         }
     }
 
@@ -157,16 +160,20 @@ impl Replica {
     ) {
         let is_asked = message.term == self.hard_state.term && self.leader() == Some(from);
         if is_asked && from != self.number && self.can_campaign() {
-            self.become_candidate(Asked::ByLeader, effects);
+            self.become_candidate(Cause::Transfer, effects);
         }
     }
 
     fn count_vote(&mut self, from: ReplicaNumber, granted: bool, effects: &mut Vec<Effect>) {
+        let configuration = in_force(&self.configurations);
         let RoleState::Candidate(campaign) = &mut self.role else {
             return;
         };
+        if !configuration.is_voter(from) {
+            return;
+        }
         campaign.record(from, granted);
-        match campaign.tally(in_force(&self.configurations)) {
+        match campaign.tally(configuration) {
             Tally::Won if self.is_hard_state_durable() => self.become_leader(effects),
             Tally::Lost => self.become_follower(self.hard_state.term, effects),
             Tally::Won | Tally::Open => {}

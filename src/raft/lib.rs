@@ -53,3 +53,6 @@ pub use options::Options;
 pub use progress::{MemberProgress, Way};
 pub use replica::{Applies, ProposeError, Proposed, Replica, Restored};
 pub use transfer::TransferError;
+
+#[cfg(test)]
+mod group_tests;

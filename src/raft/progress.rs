@@ -233,7 +233,7 @@ impl Progress {
     pub(crate) fn on_refusal(&mut self, previous: Index, agreeable: Index) {
         let next = agreeable.max(self.match_index).next();
         match &mut self.state {
-            State::Probe { .. } if previous.next() != self.next_index => {}
+            State::Probe { .. } if previous != self.next_index.previous() => {}
             // Asking the same again at once would only go in circles; it is repeated at heartbeat pace.
             State::Probe { .. } if next == self.next_index => {}
             State::Probe { .. } => self.become_probe(next),

@@ -34,7 +34,7 @@ enum Asker {
 }
 
 /// Reads whose round is on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct UnderWay {
     round: Round,
     index: Index,
@@ -65,6 +65,16 @@ pub(crate) struct AskedReads {
 impl LeaderReads {
     fn is_full(&self) -> bool {
         self.arrived.len() + self.confirming.len() >= READS_WAITING_MAX
+    }
+
+    /// Questions of an earlier life of that member: its new life may use their numbers again.
+    pub(crate) fn forget(&mut self, member: ReplicaNumber) {
+        let is_other = |asker: &Asker| match asker {
+            Asker::Host(_) => true,
+            Asker::Follower { number, .. } => *number != member,
+        };
+        self.arrived.retain(is_other);
+        self.confirming.retain(is_other);
     }
 }
 
@@ -200,7 +210,7 @@ impl Replica {
         else {
             return;
         };
-        let Some(UnderWay { round, index }) = leader.reads.under_way.clone() else {
+        let Some(UnderWay { round, index }) = leader.reads.under_way else {
             return;
         };
         let own_round = leader.round;

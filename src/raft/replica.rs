@@ -170,6 +170,7 @@ impl Replica {
             last_request: 0,
             reported: (Role::Follower, restored.hard_state.term, None),
         };
+        replica.forget_old_configurations();
         replica.restart_election_timer();
         replica.check();
         replica
@@ -252,10 +253,12 @@ impl Replica {
         self.settle(effects);
     }
 
-    /// That member's process was restarted: what an earlier life promised about durability must be proven again.
+    /// That member's process was restarted: what its earlier life proved must be proven again, and nobody waits for
+    /// answers to its questions any more. To be called before the first message of the new life is stepped.
     pub fn on_new_life(&mut self, member: ReplicaNumber) {
         match &mut self.role {
             RoleState::Leader(leader) => {
+                leader.reads.forget(member);
                 if let Some(progress) = leader.progress_mut(member) {
                     progress.on_new_life();
                 }

@@ -228,14 +228,12 @@ impl Replica {
         let configuration = in_force(configurations);
         let reached = Index::new(quorum::reached(configuration, |it| share_of(it).number()));
         let everywhere = configuration.members().map(|it| share_of(it.number)).min();
-        // An entry may be everywhere before its commit is known; what is told as stable is committed as well.
-        let stable_index = everywhere
-            .unwrap_or_default()
-            .min(self.commit_index.max(reached));
         if reached > self.commit_index && self.log.term_at(reached) == Some(self.hard_state.term) {
             self.advance_commit(reached, effects);
         }
-        self.stable_index = self.stable_index.max(stable_index.min(self.commit_index));
+        // An entry may be everywhere before its commit is known; what is called stable is committed too.
+        let stable_index = everywhere.unwrap_or_default().min(self.commit_index);
+        self.stable_index = self.stable_index.max(stable_index);
         self.confirm_reads(effects);
         self.go_on_with_change(effects);
     }

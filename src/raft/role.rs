@@ -185,7 +185,7 @@ impl Replica {
         self.report_role(effects);
         self.refuse_reads_of(previous, effects);
         if won {
-            self.become_candidate(Asked::ByTimeout, effects);
+            self.become_candidate(Cause::Timeout, effects);
         } else {
             let term = self.hard_state.term.next();
             let last = self.log.last_position();
@@ -194,7 +194,7 @@ impl Replica {
     }
 
     /// Asks for votes in the next term. Its own counts when it is durable; so do the messages wait for that.
-    pub(crate) fn become_candidate(&mut self, asked: Asked, effects: &mut Vec<Effect>) {
+    pub(crate) fn become_candidate(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         assert!(!self.is_leader(), "a leader does not campaign");
         self.enter_term(self.hard_state.term.next(), Some(self.number));
         let previous = mem::replace(&mut self.role, RoleState::Candidate(Campaign::default()));
@@ -204,7 +204,7 @@ impl Replica {
         let request = RequestVote {
             term: self.hard_state.term,
             last: self.log.last_position(),
-            transfer: asked == Asked::ByLeader,
+            transfer: cause == Cause::Transfer,
         };
         self.send_to_voters(Message::RequestVote(request), effects);
         self.save_hard_state(effects);
@@ -268,11 +268,11 @@ impl Replica {
     }
 }
 
-/// Who wanted the election?
+/// Why an election starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Cause {
     /// No leader was heard from.
-    ByTimeout,
+    Timeout,
     /// The leader hands over (thesis 3.10).
-    ByLeader,
+    Transfer,
 }

@@ -1,0 +1,166 @@
+//! One replica with everything that its process holds, and what outlives the process.
+
+use super::disk::Disk;
+use super::event::{Members, role_name};
+use super::log::{At, Log};
+use margay_raft::configuration::Configuration;
+use margay_raft::{EntryKind, Options, Position, ReadId, Replica, Restored, Role, TermRun};
+use margay_types::{Index, ReplicaNumber};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A replica, running or crashed.
+pub(crate) struct Member {
+    pub(crate) number: ReplicaNumber,
+    /// Counts the starts of its process, from 1; 0 before the first.
+    pub(crate) life: u64,
+    pub(crate) disk: Disk,
+    /// All that is written, durable or not; as on disk when a life begins.
+    pub(crate) log: Log,
+    /// `None` while the process is down.
+    pub(crate) replica: Option<Replica>,
+    /// What the core reported last.
+    pub(crate) role: Role,
+    pub(crate) commit_index: Index,
+    /// Ticks of this life, and the one at which a leader of its term was last heard.
+    pub(crate) ticks: u64,
+    pub(crate) leader_heard: Option<u64>,
+    /// The lives of others that its connections are with.
+    pub(crate) lives: BTreeMap<ReplicaNumber, u64>,
+    /// Reads that wait, each with the index that was committed when it was asked.
+    pub(crate) reads: BTreeMap<ReadId, Index>,
+    /// Configurations at and below the log floor: they are in the checkpoint.
+    configurations: Vec<(Index, Configuration)>,
+}
+
+/// One line on where it stands.
+impl fmt::Display for Member {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number;
+        let Some(core) = &self.replica else {
+            return write!(formatter, "n{number} down, disk ends at {}", At(self.disk.log().last()));
+        };
+        write!(
+            formatter,
+            "n{number} {} @{} commit={} durable={} last={} {}",
+            role_name(core.role()),
+            core.term(),
+            core.commit_index(),
+            core.durable_index(),
+            At(core.last_position()),
+            Members(core.configuration()),
+        )
+    }
+}
+
+impl Member {
+    /// A replica that was never started, with the configuration that its group was created with.
+    pub(crate) fn new(number: ReplicaNumber, created: Configuration) -> Self {
+        Self {
+            number,
+            life: 0,
+            disk: Disk::default(),
+            log: Log::default(),
+            replica: None,
+            role: Role::Follower,
+            commit_index: Index::ZERO,
+            ticks: 0,
+            leader_heard: None,
+            lives: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            configurations: vec![(Index::ZERO, created)],
+        }
+    }
+
+    /// The next life begins, with nothing but what is on disk.
+    pub(crate) fn start(&mut self, options: Options, seed: u64) {
+        assert!(self.replica.is_none(), "n{} runs already", self.number);
+        self.life += 1;
+        self.log = self.disk.log().clone();
+        self.role = Role::Follower;
+        self.ticks = 0;
+        self.leader_heard = None;
+        self.lives.clear();
+        self.reads.clear();
+        let restored = self.restored();
+        self.commit_index = restored.commit_index;
+        let seed = seed ^ (u64::from(self.number.number()) << 32) ^ self.life;
+        self.replica = Some(Replica::new(self.number, options, restored, seed));
+    }
+
+    /// The process dies: `kept` writes under way reach the disk all the same.
+    pub(crate) fn crash(&mut self, kept: usize) {
+        self.replica = None;
+        self.disk.crash(kept);
+    }
+
+    /// The core of a process that runs.
+    pub(crate) fn core(&self) -> &Replica {
+        self.replica.as_ref().expect("the script names a replica that runs")
+    }
+
+    /// The configuration in force by the entries of a log, newest last.
+    pub(crate) fn configuration(&self) -> Configuration {
+        self.all_configurations(&self.log).pop().expect("the creating one is always there").1
+    }
+
+    /// The log up to `index` is in a checkpoint and goes.
+    pub(crate) fn reclaim(&mut self, index: Index) {
+        self.configurations = self.configurations_up_to(index);
+        self.log.reclaim(index);
+        self.disk.reclaim(index);
+        let floor = self.log.floor();
+        self.replica.as_mut().expect("only a replica that runs reclaims").on_log_floor(floor);
+    }
+
+    /// Configurations that a checkpoint at `index` must hold.
+    pub(crate) fn configurations_up_to(&self, index: Index) -> Vec<(Index, Configuration)> {
+        let mut all = self.all_configurations(&self.log);
+        all.retain(|(at, _)| *at <= index);
+        all
+    }
+
+    /// A checkpoint of another replica arrived while no process runs here.
+    pub(crate) fn install(
+        &mut self,
+        floor: Position,
+        configurations: Vec<(Index, Configuration)>,
+    ) {
+        assert!(self.replica.is_none(), "a checkpoint is installed beside the old state");
+        if self.disk.log().position(floor.index) == Some(floor) {
+            self.disk.reclaim(floor.index);
+        } else {
+            self.disk.install(floor);
+        }
+        self.configurations = configurations;
+    }
+
+    fn all_configurations(&self, log: &Log) -> Vec<(Index, Configuration)> {
+        let mut all = self.configurations.clone();
+        for record in log.records() {
+            if record.kind == EntryKind::Configuration {
+                let configuration =
+                    Configuration::decode(&record.payload).expect("the core encoded it");
+                all.push((record.position.index, configuration));
+            }
+        }
+        all
+    }
+
+    fn restored(&self) -> Restored {
+        let log = self.disk.log();
+        let term_runs = log.term_firsts().into_iter();
+        let commit_index = log.floor().index;
+        let mut configurations = self.all_configurations(log);
+        let newest_committed = configurations.partition_point(|(index, _)| *index <= commit_index);
+        configurations.drain(..newest_committed.saturating_sub(1));
+        Restored {
+            hard_state: self.disk.hard_state(),
+            floor: log.floor(),
+            term_runs: term_runs.map(|(first, term)| TermRun { first, term }).collect(),
+            last_index: log.last().index,
+            commit_index,
+            configurations,
+        }
+    }
+}

@@ -99,6 +99,12 @@ impl Member {
         self.replica.as_ref().expect("the script names a replica that runs")
     }
 
+    /// For how many more ticks it must not vote, having heard a leader or just having started.
+    pub(crate) fn sticky_ticks(&self, timeout_ticks: u32) -> u64 {
+        let since = self.ticks - self.leader_heard.unwrap_or(0);
+        u64::from(timeout_ticks).saturating_sub(since)
+    }
+
     /// The configuration in force by the entries of a log, newest last.
     pub(crate) fn configuration(&self) -> Configuration {
         self.all_configurations(&self.log).pop().expect("the creating one is always there").1

@@ -304,7 +304,10 @@ impl Cluster {
             }
             Effect::SendAppend { to, append } => {
                 let first = append.previous.index.next();
-                let records = self.members[&number].log.range(first, append.last);
+                let mut records = self.members[&number].log.range(first, append.last);
+                if append.may_shorten {
+                    self.shorten(&mut records);
+                }
                 self.send(number, to, Content::Append { append, records });
             }
             Effect::Commit { index } => self.commit(number, index),
@@ -326,6 +329,17 @@ impl Cluster {
                 self.events.push((number, Event::ReadRefused { read, reason }));
             }
         }
+    }
+
+    /// As a host does whose records come from disk: what fits into one request, and at least one.
+    fn shorten(&self, records: &mut Vec<Record>) {
+        let mut bytes = 0;
+        let mut fits = |record: &Record| {
+            bytes += u64::from(record.size_bytes());
+            bytes <= self.options.append_bytes_max
+        };
+        let count = records.iter().take_while(|record| fits(record)).count();
+        records.truncate(count.max(1));
     }
 
     fn save(&mut self, number: ReplicaNumber, write: WriteId, it: HardState) {

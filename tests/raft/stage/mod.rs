@@ -31,6 +31,7 @@ mod show;
 use crate::host::envelope::Envelope;
 use crate::host::{Cluster, Event};
 use arguments::{Answer, Arguments, Selector};
+use margay_raft::Role;
 use margay_types::ReplicaNumber;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -43,7 +44,7 @@ const DELIVERIES_MAX: usize = 5_000;
 enum Detail {
     /// Messages, disks and all.
     Full,
-    /// Roles, entries, commits, configurations and reads.
+    /// Roles, configurations and reads; entries and commits of leaders.
     Short,
 }
 
@@ -138,7 +139,8 @@ impl Stage {
             }
         }
         for (number, event) in events {
-            if detail == Detail::Full || is_short(&event) {
+            let role = self.cluster()?.role(number);
+            if detail == Detail::Full || is_short(&event, role) {
                 self.show(format!("n{number} {event}"));
             }
         }
@@ -175,12 +177,12 @@ impl Stage {
     }
 }
 
-fn is_short(event: &Event) -> bool {
+/// Followers that only follow are not worth a line.
+fn is_short(event: &Event, role: Option<Role>) -> bool {
     match event {
-        Event::Role { .. }
-        | Event::Appends(_)
-        | Event::Truncates(_)
-        | Event::Commit { .. }
+        Event::Role { before, now, .. } => before != now,
+        Event::Appends(_) | Event::Commit { .. } => role == Some(Role::Leader),
+        Event::Truncates(_)
         | Event::Configuration { .. }
         | Event::ReadReady { .. }
         | Event::ReadRefused { .. } => true,

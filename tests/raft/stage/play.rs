@@ -85,24 +85,28 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets the other voters forget their leader, and then n's patience end.
+    /// Lets the others forget their leader or their start, and then n's patience end, until it asks.
     fn campaign(&mut self, number: ReplicaNumber, detail: Detail) -> Answer<()> {
         for other in self.running() {
             let waits = self.cluster()?.role(other) != Some(Role::Leader);
             if other != number && waits {
-                for _ in 0..ELECTION_TICKS_MIN {
+                for _ in 0..self.cluster()?.members[&other].sticky_ticks(ELECTION_TICKS_MIN) {
                     self.cluster()?.tick(other);
                 }
             }
         }
         for _ in 0..ELECTION_TICKS_MAX * 2 {
-            let role = self.cluster()?.role(number);
-            if role != Some(Role::Follower) {
-                break;
-            }
             self.cluster()?.tick(number);
+            self.settle(detail)?;
+            let asks = |kind| kind == "prevote" || kind == "vote";
+            if self.queue.iter().any(|it| it.from == number && asks(it.content.kind())) {
+                return Ok(());
+            }
+            if self.cluster()?.role(number) == Some(Role::Leader) {
+                return Ok(());
+            }
         }
-        self.settle(detail)
+        Ok(())
     }
 
     fn tick(&mut self, arguments: &mut Arguments) -> Answer<()> {

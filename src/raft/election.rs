@@ -182,7 +182,7 @@ impl Replica {
 
     /// May this replica ask for votes now?
     fn can_campaign(&self) -> bool {
-        self.configuration().is_voter(self.number)
+        self.may_be_needed()
             && !self.is_silent()
             && !self.is_disk_stalled()
             && self.hard_state.term < Term::new(u32::MAX)

@@ -21,11 +21,12 @@ impl Replica {
                 "agreement at {} is proven without an entry",
                 follower.proven
             ),
-            RoleState::PreCandidate(_) | RoleState::Candidate(_) => assert!(
-                self.configuration().is_voter(self.number)
-                    || self.log.last_index() > self.commit_index,
-                "a replica campaigns that never had a vote"
-            ),
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
+                assert!(
+                    self.may_be_needed(),
+                    "a replica campaigns that never had a vote"
+                );
+            }
         }
     }
 

@@ -237,6 +237,14 @@ impl Replica {
         );
     }
 
+    /// Does this replica vote, or would it if the newest configurations went back? While the entry that removes it
+    /// is not committed, it may be the only one whose log can win; its own vote does not count (thesis 4.2.2).
+    pub(crate) fn may_be_needed(&self) -> bool {
+        self.configurations
+            .iter()
+            .any(|(_, configuration)| configuration.is_voter(self.number))
+    }
+
     /// The next step of a change, when the last one is committed.
     pub(crate) fn go_on_with_change(&mut self, effects: &mut Vec<Effect>) {
         if self.configuration_index() > self.commit_index || !self.has_committed_in_term() {

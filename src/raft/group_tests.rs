@@ -105,12 +105,12 @@ impl Disk {
         }
     }
 
-    fn restore(&self, initial: &Configuration, commit_index: Index) -> Restored {
+    fn restore(&self, initial: &Configuration, floor: Index, commit_index: Index) -> Restored {
         let mut term_runs: Vec<TermRun> = vec![];
         let mut configurations = vec![(Index::ZERO, initial.clone())];
         for entry in &self.entries {
             let Position { term, index } = entry.position;
-            if term_runs.last().is_none_or(|run| run.term != term) {
+            if index > floor && term_runs.last().is_none_or(|run| run.term != term) {
                 term_runs.push(TermRun { first: index, term });
             }
             if entry.kind == EntryKind::Configuration {
@@ -119,7 +119,12 @@ impl Disk {
         }
         Restored {
             hard_state: self.hard_state,
-            floor: Position::ZERO,
+            floor: floor
+                .number()
+                .checked_sub(1)
+                .map_or(Position::ZERO, |before| {
+                    self.entries[before as usize].position
+                }),
             term_runs,
             last_index: Index::new(self.entries.len() as u64),
             commit_index,
@@ -140,7 +145,7 @@ impl Group {
                 replica: Replica::new(
                     number(n),
                     options(),
-                    Disk::default().restore(&initial, Index::ZERO),
+                    Disk::default().restore(&initial, Index::ZERO, Index::ZERO),
                     u64::from(random.between(0, u32::MAX)),
                 ),
                 entries: vec![],
@@ -357,6 +362,7 @@ impl Group {
             self.nodes[at].disk.perform(operation);
         }
         let known = self.nodes[at].replica.commit_index().number();
+        let floor = self.nodes[at].replica.log_floor().index;
         let seed = u64::from(self.random.between(0, u32::MAX));
         let keeps_commit = self.chance(50);
         let node = &mut self.nodes[at];
@@ -367,7 +373,9 @@ impl Group {
         } else {
             0
         };
-        let restored = node.disk.restore(&self.initial, Index::new(commit));
+        let restored = node
+            .disk
+            .restore(&self.initial, floor, Index::new(commit).max(floor));
         node.replica = Replica::new(own, options(), restored, seed);
         self.packets.retain(|it| it.from != own && it.to != own);
         self.reads.retain(|(reader, _), _| *reader != own);
@@ -403,6 +411,21 @@ impl Group {
         self.turn(at, |replica, effects| replica.read(ReadId(read), effects));
     }
 
+    /// What every member has may go.
+    fn raise_floor(&mut self, at: usize) {
+        let replica = &self.nodes[at].replica;
+        let stable = replica
+            .stable_index()
+            .min(replica.commit_index())
+            .min(replica.durable_index());
+        let back = u64::from(self.random.between(0, 3));
+        let index = Index::new(stable.number().saturating_sub(back));
+        let replica = &mut self.nodes[at].replica;
+        if let Some(term) = replica.term_at(index) {
+            replica.on_log_floor(Position { term, index });
+        }
+    }
+
     fn change_members(&mut self, at: usize) {
         let (mut voters, mut learners) = (vec![], vec![]);
         for n in 1..=NODES {
@@ -430,7 +453,8 @@ impl Group {
             700..=859 => self.turn(at, Replica::tick),
             860..=919 => self.propose(at),
             920..=959 => self.read(at),
-            960..=965 => {
+            960..=963 => self.isolate_leader(),
+            964..=965 => {
                 let (from, to) = (self.pick() as u16 + 1, self.pick() as u16 + 1);
                 self.cut.push((number(from), number(to)));
             }
@@ -443,7 +467,23 @@ impl Group {
                 });
             }
             980..=989 if with_membership => self.change_members(at),
+            990..=995 if !with_membership => self.raise_floor(at),
             _ => {}
+        }
+    }
+
+    /// The leader goes on alone for a while, with proposals that will not commit.
+    fn isolate_leader(&mut self) {
+        let Some(leader) = self.leader() else {
+            return;
+        };
+        let own = self.nodes[leader].replica.number();
+        for other in (1..=NODES).map(number).filter(|other| *other != own) {
+            self.cut.push((own, other));
+            self.cut.push((other, own));
+        }
+        for _ in 0..self.random.between(1, 5) {
+            self.propose(leader);
         }
     }
 

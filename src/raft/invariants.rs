@@ -92,10 +92,11 @@ impl Replica {
             self.is_hard_state_durable(),
             "a leader's term is not durable"
         );
-        assert_eq!(
-            self.log.term_at(leader.term_start),
-            Some(self.hard_state.term),
-            "a leader's first entry is of another term"
+        let first = self.log.term_at(leader.term_start);
+        assert!(
+            first == Some(self.hard_state.term) || leader.term_start < self.log.floor().index,
+            "a leader's first entry {} is of term {first:?}",
+            leader.term_start
         );
         for (number, progress) in &leader.members {
             progress.check();

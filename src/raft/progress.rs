@@ -264,7 +264,12 @@ impl Progress {
 
     /// Its process was restarted: nothing is known to be durable there but by new proof.
     pub(crate) fn on_new_life(&mut self) {
-        let next = self.match_index.next();
+        // Where to ask next stays the best guess, however often the process restarts: a guess that starts from nothing
+        // would ask for entries below the floor.
+        let next = match &self.state {
+            State::Replicate { .. } => self.match_index.next(),
+            State::Probe { .. } | State::Stream => self.next_index,
+        };
         self.match_index = Index::ZERO;
         self.become_probe(next);
     }

@@ -110,6 +110,12 @@ fn a_new_life_forgets_what_was_proven() {
     assert_eq!(progress.match_index(), Index::ZERO);
     assert_eq!(progress.next_index(), index(8));
     assert_eq!(progress.way(), Way::Probe);
+    progress.on_new_life();
+    assert_eq!(
+        progress.next_index(),
+        index(8),
+        "the guess where to ask stays"
+    );
 }
 
 #[test]

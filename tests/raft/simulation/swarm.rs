@@ -86,7 +86,7 @@ impl Swarm {
             write_returns: random.pick(&[1000, 1000, 800, 400, 100]).unwrap_or(1000),
             stuck_disks,
             stuck_max: random.between(10, 150),
-            proposals: random.pick(&[50, 200, 600]).unwrap_or(200),
+            proposals: random.pick(&[5, 50, 200, 600]).unwrap_or(200),
             reads: random.pick(&[0, 50, 200]).unwrap_or(50),
             transfers,
             changes,

@@ -119,11 +119,13 @@ impl World {
         }
         self.heal();
         let healed_at = self.now;
+        // What is there already must spread by itself: an idle group may not wait for the next proposal.
+        while self.agreed_leader().is_none() {
+            self.step_healed(healed_at);
+        }
         let mut proposed = None;
-        while !self.is_agreed(&mut proposed) {
-            self.step();
-            let ticks = self.now - healed_at;
-            assert!(ticks < HEALED_TICKS_MAX, "no agreement {ticks} ticks after everything healed");
+        while !self.is_served(&mut proposed) {
+            self.step_healed(healed_at);
         }
         self.tally.healed_ticks_max = self.now - healed_at;
         self.tally.committed = self.cluster.ledger.committed_index().number();
@@ -215,24 +217,19 @@ impl World {
         }
     }
 
-    /// One leader; a new entry of its term committed and a read answered by it; all members with the same log.
-    fn is_agreed(&mut self, proposed: &mut Option<(ReplicaNumber, Position)>) -> bool {
+    fn step_healed(&mut self, healed_at: u64) {
+        self.step();
+        let ticks = self.now - healed_at;
+        assert!(ticks < HEALED_TICKS_MAX, "no agreement {ticks} ticks after everything healed");
+    }
+
+    /// The one leader, if all members have its whole log, on disk, and know it to be committed.
+    fn agreed_leader(&self) -> Option<ReplicaNumber> {
         let leaders = self.leaders();
         let [leader] = leaders.as_slice() else {
-            return false;
+            return None;
         };
-        let term = self.cluster.core(*leader).term();
-        if proposed.is_none_or(|(by, position)| by != *leader || position.term != term) {
-            *proposed = self.propose(*leader).map(|position| (*leader, position));
-            let number = self.random.pick(&self.awake()).unwrap_or(*leader);
-            self.last_reads = vec![self.cluster.read(*leader), self.cluster.read(number)];
-            self.settle();
-            return false;
-        }
         let core = self.cluster.core(*leader);
-        let is_read = |read: &ReadId| {
-            self.cluster.members.values().all(|member| !member.reads.contains_key(read))
-        };
         let agrees = |number: ReplicaNumber| {
             let member = &self.cluster.members[&number];
             member.commit_index == core.last_index()
@@ -240,10 +237,29 @@ impl World {
                 && member.core().durable_index() == core.last_index()
         };
         let configuration = core.configuration();
-        core.commit_index() == core.last_index()
-            && !configuration.is_joint()
-            && self.last_reads.iter().all(is_read)
-            && configuration.members().all(|member| agrees(member.number))
+        let all_agree = configuration.members().all(|member| agrees(member.number));
+        (all_agree && agrees(*leader) && !configuration.is_joint()).then_some(*leader)
+    }
+
+    /// A new entry of the agreed leader's term is committed, and two reads were answered that were asked after it.
+    fn is_served(&mut self, proposed: &mut Option<Position>) -> bool {
+        let Some(leader) = self.agreed_leader() else {
+            return false;
+        };
+        let is_read = |read: &ReadId| {
+            self.cluster.members.values().all(|member| !member.reads.contains_key(read))
+        };
+        if let Some(position) = *proposed
+            && position.term == self.cluster.core(leader).term()
+        {
+            return self.last_reads.iter().all(is_read);
+        }
+        *proposed = self.propose(leader);
+        let awake = self.awake();
+        let number = self.random.pick(&awake).unwrap_or(leader);
+        self.last_reads = vec![self.cluster.read(leader), self.cluster.read(number)];
+        self.settle();
+        false
     }
 
     fn count(&mut self, event: &Event) {

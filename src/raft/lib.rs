@@ -56,3 +56,5 @@ pub use transfer::TransferError;
 
 #[cfg(test)]
 mod group_tests;
+#[cfg(test)]
+mod stage;

@@ -4,8 +4,8 @@
 //! outside of anything that a crash can take:
 //!
 //! * **One leader per term**, elected by durable votes of a quorum of both halves.
-//! * **One vote per term and replica**, over all lives; none within an election timeout of a live leader, unless
-//!   that leader asked for it; none in the silence after a start.
+//! * **One vote per term and replica**, over all lives; none within an election timeout of a live leader, not even
+//!   for itself, unless that leader asked for it; none in the silence after a start.
 //! * **Log matching**: a position names one entry, with one entry before it, in every log there ever was.
 //! * **Commit**: by the leader, by an entry of its own term, with a quorum of *disks* that hold it; the same
 //!   for all for ever; never truncated; held by every later leader; never decreasing within a life.
@@ -49,13 +49,19 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Highest index that any leader ever committed.
     pub(crate) fn committed_index(&self) -> Index {
-        self.committed.last().map_or(Index::ZERO, |position| position.index)
+        self.committed
+            .last()
+            .map_or(Index::ZERO, |position| position.index)
     }
 
     /// The committed entry at an index.
     pub(crate) fn committed_position(&self, index: Index) -> Position {
         let place = usize::try_from(index.number()).expect("logs of tests are short");
-        place.checked_sub(1).and_then(|it| self.committed.get(it)).copied().unwrap_or_default()
+        place
+            .checked_sub(1)
+            .and_then(|it| self.committed.get(it))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Who led how many terms so far.
@@ -65,8 +71,11 @@ impl Ledger {
 
     /// An entry was added to a log behind `previous`.
     pub(crate) fn on_entry(&mut self, record: &Record, previous: Position) {
-        let seen =
-            Seen { kind: record.kind, payload: record.payload.clone(), previous };
+        let seen = Seen {
+            kind: record.kind,
+            payload: record.payload.clone(),
+            previous,
+        };
         match self.entries.entry(record.position) {
             Entry::Vacant(place) => {
                 place.insert(seen);
@@ -110,7 +119,12 @@ impl Ledger {
             it.term,
         );
         let saved = member.disk.hard_state();
-        assert!(it.term >= saved.term, "n{} goes back to term {}", member.number, it.term);
+        assert!(
+            it.term >= saved.term,
+            "n{} goes back to term {}",
+            member.number,
+            it.term
+        );
         assert!(
             it.term > saved.term || saved.voted_for.is_none() || saved.voted_for == it.voted_for,
             "n{} forgets or changes its vote in term {}",
@@ -120,8 +134,12 @@ impl Ledger {
         let Some(candidate) = it.voted_for.filter(|candidate| before != Some(*candidate)) else {
             return;
         };
-        let asked_by_leader = self.transfers.contains(&(it.term, candidate));
-        if candidate == member.number || asked_by_leader || member.core().configuration().is_only_voter(member.number) {
+        let asked_by_leader = self.transfers.contains(&(it.term, candidate))
+            || candidate == member.number && member.asked_to_lead == Some(it.term);
+        let core = member.core();
+        let alone = core.configuration().is_only_voter(member.number)
+            && core.configuration_index() <= self.committed_index();
+        if asked_by_leader || alone {
             return;
         }
         let timeout = u64::from(options.election_ticks_min.number());
@@ -132,7 +150,9 @@ impl Ledger {
             member.ticks
         );
         assert!(
-            member.leader_heard.is_none_or(|heard| member.ticks - heard >= timeout),
+            member
+                .leader_heard
+                .is_none_or(|heard| member.ticks - heard >= timeout),
             "n{} votes for n{candidate} in term {} although it heard a leader at tick {:?} of {}",
             member.number,
             it.term,
@@ -157,7 +177,9 @@ impl Ledger {
                 if append.term == member.core().term() {
                     self.check_stable(members, member, append.stable_index);
                 }
-                let end = records.last().map_or(append.previous.index, |it| it.position.index);
+                let end = records
+                    .last()
+                    .map_or(append.previous.index, |it| it.position.index);
                 assert!(
                     end == append.last || append.may_shorten && end < append.last,
                     "the append names other entries than its records: {envelope}"
@@ -170,8 +192,14 @@ impl Ledger {
                 self.transfers.insert((it.term, envelope.from));
             }
             Content::Message(Message::RequestVoteResponse(it)) if it.granted => {
-                let durable = HardState { term: it.term, voted_for: Some(envelope.to) };
-                assert_eq!(saved, durable, "a vote leaves before it is durable: {envelope}");
+                let durable = HardState {
+                    term: it.term,
+                    voted_for: Some(envelope.to),
+                };
+                assert_eq!(
+                    saved, durable,
+                    "a vote leaves before it is durable: {envelope}"
+                );
                 self.record_vote(it.term, envelope.from, envelope.to);
             }
             Content::Message(Message::AppendResponse(it)) => {
@@ -192,7 +220,10 @@ impl Ledger {
             known.is_none() || known == Some((number, member.life)),
             "term {term} has two leaders: n{number} and {known:?}"
         );
-        let durable = HardState { term, voted_for: Some(number) };
+        let durable = HardState {
+            term,
+            voted_for: Some(number),
+        };
         let voters = member.core().configuration().clone();
         if configuration_counts(&voters, number) {
             assert_eq!(
@@ -220,14 +251,23 @@ impl Ledger {
     pub(crate) fn on_commit(&mut self, members: &Members, number: ReplicaNumber, now: Index) {
         let member = &members[&number];
         let before = member.commit_index;
-        assert!(now > before, "n{number} reports commit {now} after {before}");
-        assert!(now <= member.log.last().index, "n{number} commits {now} behind its last entry");
+        assert!(
+            now > before,
+            "n{number} reports commit {now} after {before}"
+        );
+        assert!(
+            now <= member.log.last().index,
+            "n{number} commits {now} behind its last entry"
+        );
         if now > self.committed_index() {
             self.check_new_commit(members, member, now);
         }
         for index in before.number() + 1..=now.number() {
             let index = Index::new(index);
-            let position = member.log.position(index).expect("what is committed now is in the log");
+            let position = member
+                .log
+                .position(index)
+                .expect("what is committed now is in the log");
             if index > self.committed_index() {
                 self.committed.push(position);
             }
@@ -255,10 +295,24 @@ impl Ledger {
     pub(crate) fn inspect(&self, member: &Member) {
         let (core, number) = (member.core(), member.number);
         let (durable, last) = (core.durable_index(), core.last_index());
-        assert_eq!(last, member.log.last().index, "n{number} misjudges its last entry");
-        assert_eq!(core.commit_index(), member.commit_index, "n{number} moved commit in silence");
-        assert!(durable <= last, "n{number} is durable up to {durable}, but ends at {last}");
-        assert!(core.commit_index() <= last, "n{number} committed behind its last entry {last}");
+        assert_eq!(
+            last,
+            member.log.last().index,
+            "n{number} misjudges its last entry"
+        );
+        assert_eq!(
+            core.commit_index(),
+            member.commit_index,
+            "n{number} moved commit in silence"
+        );
+        assert!(
+            durable <= last,
+            "n{number} is durable up to {durable}, but ends at {last}"
+        );
+        assert!(
+            core.commit_index() <= last,
+            "n{number} committed behind its last entry {last}"
+        );
         let claimed = member.log.position(durable).or(Some(member.log.floor()));
         assert!(
             durable <= member.disk.log().floor().index
@@ -280,17 +334,27 @@ impl Ledger {
 
     fn check_new_commit(&self, members: &Members, member: &Member, now: Index) {
         let number = member.number;
-        assert_eq!(member.role, Role::Leader, "n{number} commits {now} first, but does not lead");
-        let position = member.log.position(now).expect("checked against the last entry");
+        assert_eq!(
+            member.role,
+            Role::Leader,
+            "n{number} commits {now} first, but does not lead"
+        );
+        let position = member
+            .log
+            .position(now)
+            .expect("checked against the last entry");
         // As its log says at this moment: the core may have gone on to the next one in the same step.
         let (term, voters) = (member.core().term(), member.configuration());
         assert_eq!(
-            position.term, term,
+            position.term,
+            term,
             "n{number} commits {} by counting copies, as leader of term {term}",
             At(position)
         );
         let is_durable = |voter| {
-            members.get(&voter).is_some_and(|it: &Member| holds(it.disk.log(), position))
+            members
+                .get(&voter)
+                .is_some_and(|it: &Member| holds(it.disk.log(), position))
         };
         assert!(
             is_quorum(&voters, is_durable),
@@ -318,8 +382,7 @@ impl Ledger {
             assert!(
                 is_durable,
                 "n{} calls {stable} stable, but n{} does not have it on disk",
-                leader.number,
-                waited.number
+                leader.number, waited.number
             );
         }
     }
@@ -348,7 +411,8 @@ fn check_proof(member: &Member, proven: Index, envelope: &Envelope) {
     let disk = member.disk.log();
     assert!(
         proven <= disk.floor().index
-            || disk.position(proven).is_some() && disk.position(proven) == member.log.position(proven),
+            || disk.position(proven).is_some()
+                && disk.position(proven) == member.log.position(proven),
         "an acknowledgement leaves before its entries are durable (disk ends at {}): {envelope}",
         At(disk.last())
     );

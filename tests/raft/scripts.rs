@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/raft/scripts");
     let files = std::fs::read_dir(&folder).expect("the folder of scripts is part of the tree");
-    let mut paths: Vec<PathBuf> =
-        files.map(|file| file.expect("a readable folder").path()).collect();
+    let mut paths: Vec<PathBuf> = files
+        .map(|file| file.expect("a readable folder").path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|it| it == "txt"));
     if let Ok(wanted) = std::env::var("MARGAY_SCRIPT") {
         paths.retain(|path| path.to_string_lossy().contains(&wanted));
@@ -24,9 +25,14 @@ fn scripts() -> Vec<PathBuf> {
 fn every_script_gives_its_trace() {
     let mut failed = Vec::new();
     for path in scripts() {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let played =
-            catch_unwind(AssertUnwindSafe(|| goldenscript::run(&mut Stage::default(), &path)));
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            goldenscript::run(&mut Stage::default(), &path)
+        }));
         match played {
             Ok(Ok(())) => {}
             Ok(Err(error)) => failed.push(format!("{name}: {error}")),

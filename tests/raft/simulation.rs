@@ -27,9 +27,9 @@ fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("MARGAY_SEEDS") else {
         return SEEDS;
     };
-    let parsed = text.split_once("..").and_then(|(first, end)| {
-        Some(first.parse().ok()?..end.parse().ok()?)
-    });
+    let parsed = text
+        .split_once("..")
+        .and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?));
     parsed.unwrap_or_else(|| panic!("MARGAY_SEEDS is A..B, not {text}"))
 }
 
@@ -57,7 +57,10 @@ fn no_seed_breaks_a_promise_and_every_healed_group_works() {
             Some(tally) => total.add(tally),
             None => failed.push(seed),
         }
-        assert!(failed.len() < 8, "enough seeds failed to look at: {failed:?}");
+        assert!(
+            failed.len() < 8,
+            "enough seeds failed to look at: {failed:?}"
+        );
     }
     println!("{} seeds: {total:?}", seeds.end - seeds.start);
     assert!(failed.is_empty(), "seeds failed: {failed:?}");

@@ -47,9 +47,17 @@ impl Disk {
 
     pub(crate) fn submit(&mut self, id: WriteId, change: Change) {
         if let Some(last) = self.pending.back() {
-            assert!(id >= last.id, "write {id:?} handed over behind {:?}", last.id);
+            assert!(
+                id >= last.id,
+                "write {id:?} handed over behind {:?}",
+                last.id
+            );
         }
-        self.pending.push_back(Pending { id, change, is_back: false });
+        self.pending.push_back(Pending {
+            id,
+            change,
+            is_back: false,
+        });
     }
 
     /// The write at this place of the queue has come back.
@@ -65,7 +73,11 @@ impl Disk {
         while let Some(pending) = self.pending.pop_front_if(|pending| pending.is_back) {
             self.apply(pending.change);
             // A write of several records is durable when its last one is.
-            if self.pending.front().is_none_or(|next| next.id != pending.id) {
+            if self
+                .pending
+                .front()
+                .is_none_or(|next| next.id != pending.id)
+            {
                 settled = Some(pending.id);
             }
         }

@@ -10,7 +10,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Message(Message),
-    Append { append: AppendEntries, records: Vec<Record> },
+    Append {
+        append: AppendEntries,
+        records: Vec<Record>,
+    },
 }
 
 /// A message belongs to the connection that it came on, so to one life of each of its ends.
@@ -56,12 +59,20 @@ impl fmt::Display for Content {
             Self::Message(message) => show_message(formatter, message),
             Self::Append { append, records } => {
                 let previous = At(append.previous);
-                write!(formatter, "Append @{} prev={previous} entries=[", append.term)?;
+                write!(
+                    formatter,
+                    "Append @{} prev={previous} entries=[",
+                    append.term
+                )?;
                 for (place, record) in records.iter().enumerate() {
                     let separator = if place == 0 { "" } else { " " };
                     write!(formatter, "{separator}{}", At(record.position))?;
                 }
-                write!(formatter, "] commit={} round={}", append.commit_index, append.round.0)
+                write!(
+                    formatter,
+                    "] commit={} round={}",
+                    append.commit_index, append.round.0
+                )
             }
         }
     }
@@ -71,25 +82,53 @@ fn show_message(formatter: &mut fmt::Formatter<'_>, message: &Message) -> fmt::R
     match message {
         Message::PreVote(it) => write!(formatter, "PreVote @{} last={}", it.term, At(it.last)),
         Message::PreVoteResponse(it) => {
-            write!(formatter, "PreVoteResponse @{} {}", it.term, yes_or_no(it.granted))
+            write!(
+                formatter,
+                "PreVoteResponse @{} {}",
+                it.term,
+                yes_or_no(it.granted)
+            )
         }
         Message::RequestVote(it) => {
             let transfer = if it.transfer { " transfer" } else { "" };
-            write!(formatter, "RequestVote @{} last={}{transfer}", it.term, At(it.last))
+            write!(
+                formatter,
+                "RequestVote @{} last={}{transfer}",
+                it.term,
+                At(it.last)
+            )
         }
         Message::RequestVoteResponse(it) => {
-            write!(formatter, "RequestVoteResponse @{} {}", it.term, yes_or_no(it.granted))
+            write!(
+                formatter,
+                "RequestVoteResponse @{} {}",
+                it.term,
+                yes_or_no(it.granted)
+            )
         }
         Message::AppendResponse(it) => {
-            write!(formatter, "AppendResponse @{} {}", it.term, Outcome(it.outcome))?;
+            write!(
+                formatter,
+                "AppendResponse @{} {}",
+                it.term,
+                Outcome(it.outcome)
+            )?;
             write!(formatter, " round={}", it.round.0)
         }
         Message::Heartbeat(it) => {
-            write!(formatter, "Heartbeat @{} commit={}", it.term, it.commit_index)?;
+            write!(
+                formatter,
+                "Heartbeat @{} commit={}",
+                it.term, it.commit_index
+            )?;
             write!(formatter, " round={}", it.round.0)
         }
         Message::HeartbeatResponse(it) => {
-            write!(formatter, "HeartbeatResponse @{} round={}", it.term, it.round.0)?;
+            write!(
+                formatter,
+                "HeartbeatResponse @{} round={}",
+                it.term, it.round.0
+            )?;
             write!(formatter, " proven={}", it.proven)
         }
         Message::TimeoutNow(it) => write!(formatter, "TimeoutNow @{}", it.term),

@@ -60,7 +60,9 @@ impl Log {
     }
 
     pub(crate) fn last(&self) -> Position {
-        self.records.last().map_or(self.floor, |record| record.position)
+        self.records
+            .last()
+            .map_or(self.floor, |record| record.position)
     }
 
     pub(crate) fn record(&self, index: Index) -> Option<&Record> {
@@ -78,27 +80,46 @@ impl Log {
 
     pub(crate) fn push(&mut self, record: Record) {
         let (last, next) = (self.last(), record.position);
-        assert_eq!(next.index, last.index.next(), "{} stored behind {}", At(next), At(last));
-        assert!(next.term >= last.term, "{} stored behind {}", At(next), At(last));
+        assert_eq!(
+            next.index,
+            last.index.next(),
+            "{} stored behind {}",
+            At(next),
+            At(last)
+        );
+        assert!(
+            next.term >= last.term,
+            "{} stored behind {}",
+            At(next),
+            At(last)
+        );
         self.records.push(record);
     }
 
     /// Drops the entries at and behind `from`.
     pub(crate) fn truncate(&mut self, from: Index) {
-        assert!(from > self.floor.index, "truncation from {from} at or below the log floor");
+        assert!(
+            from > self.floor.index,
+            "truncation from {from} at or below the log floor"
+        );
         self.records.retain(|record| record.position.index < from);
     }
 
     /// Forgets the entries up to and with `index`.
     pub(crate) fn reclaim(&mut self, index: Index) {
-        let floor = self.position(index).expect("only what is here is reclaimed");
+        let floor = self
+            .position(index)
+            .expect("only what is here is reclaimed");
         self.records.retain(|record| record.position.index > index);
         self.floor = floor;
     }
 
     /// Everything here is replaced by a state that covers the log up to `floor`.
     pub(crate) fn reset(&mut self, floor: Position) {
-        *self = Self { floor, records: Vec::new() };
+        *self = Self {
+            floor,
+            records: Vec::new(),
+        };
     }
 
     /// The entries in `[first, last]`.
@@ -111,7 +132,10 @@ impl Log {
     pub(crate) fn term_firsts(&self) -> Vec<(Index, Term)> {
         let mut firsts: Vec<(Index, Term)> = Vec::new();
         for record in &self.records {
-            if firsts.last().is_none_or(|(_, term)| *term != record.position.term) {
+            if firsts
+                .last()
+                .is_none_or(|(_, term)| *term != record.position.term)
+            {
                 firsts.push((record.position.index, record.position.term));
             }
         }

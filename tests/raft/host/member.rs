@@ -5,7 +5,7 @@ use super::event::{Members, role_name};
 use super::log::{At, Log};
 use margay_raft::configuration::Configuration;
 use margay_raft::{EntryKind, Options, Position, ReadId, Replica, Restored, Role, TermRun};
-use margay_types::{Index, ReplicaNumber};
+use margay_types::{Index, ReplicaNumber, Term};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -25,6 +25,8 @@ pub(crate) struct Member {
     /// Ticks of this life, and the one at which a leader of its term was last heard.
     pub(crate) ticks: u64,
     pub(crate) leader_heard: Option<u64>,
+    /// The term in which a leader wanted it to campaign.
+    pub(crate) asked_to_lead: Option<Term>,
     /// The lives of others that its connections are with.
     pub(crate) lives: BTreeMap<ReplicaNumber, u64>,
     /// Reads that wait, each with the index that was committed when it was asked.
@@ -38,7 +40,11 @@ impl fmt::Display for Member {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.number;
         let Some(core) = &self.replica else {
-            return write!(formatter, "n{number} down, disk ends at {}", At(self.disk.log().last()));
+            return write!(
+                formatter,
+                "n{number} down, disk ends at {}",
+                At(self.disk.log().last())
+            );
         };
         write!(
             formatter,
@@ -66,6 +72,7 @@ impl Member {
             commit_index: Index::ZERO,
             ticks: 0,
             leader_heard: None,
+            asked_to_lead: None,
             lives: BTreeMap::new(),
             reads: BTreeMap::new(),
             configurations: vec![(Index::ZERO, created)],
@@ -80,6 +87,7 @@ impl Member {
         self.role = Role::Follower;
         self.ticks = 0;
         self.leader_heard = None;
+        self.asked_to_lead = None;
         self.lives.clear();
         self.reads.clear();
         let restored = self.restored();
@@ -96,7 +104,9 @@ impl Member {
 
     /// The core of a process that runs.
     pub(crate) fn core(&self) -> &Replica {
-        self.replica.as_ref().expect("the script names a replica that runs")
+        self.replica
+            .as_ref()
+            .expect("the script names a replica that runs")
     }
 
     /// For how many more ticks it must not vote, having heard a leader or just having started.
@@ -107,7 +117,10 @@ impl Member {
 
     /// The configuration in force by the entries of a log, newest last.
     pub(crate) fn configuration(&self) -> Configuration {
-        self.all_configurations(&self.log).pop().expect("the creating one is always there").1
+        self.all_configurations(&self.log)
+            .pop()
+            .expect("the creating one is always there")
+            .1
     }
 
     /// The log up to `index` is in a checkpoint and goes.
@@ -116,7 +129,10 @@ impl Member {
         self.log.reclaim(index);
         self.disk.reclaim(index);
         let floor = self.log.floor();
-        self.replica.as_mut().expect("only a replica that runs reclaims").on_log_floor(floor);
+        self.replica
+            .as_mut()
+            .expect("only a replica that runs reclaims")
+            .on_log_floor(floor);
     }
 
     /// Configurations that a checkpoint at `index` must hold.
@@ -127,12 +143,11 @@ impl Member {
     }
 
     /// A checkpoint of another replica arrived while no process runs here.
-    pub(crate) fn install(
-        &mut self,
-        floor: Position,
-        configurations: Vec<(Index, Configuration)>,
-    ) {
-        assert!(self.replica.is_none(), "a checkpoint is installed beside the old state");
+    pub(crate) fn install(&mut self, floor: Position, configurations: Vec<(Index, Configuration)>) {
+        assert!(
+            self.replica.is_none(),
+            "a checkpoint is installed beside the old state"
+        );
         if self.disk.log().position(floor.index) == Some(floor) {
             self.disk.reclaim(floor.index);
         } else {
@@ -163,7 +178,9 @@ impl Member {
         Restored {
             hard_state: self.disk.hard_state(),
             floor: log.floor(),
-            term_runs: term_runs.map(|(first, term)| TermRun { first, term }).collect(),
+            term_runs: term_runs
+                .map(|(first, term)| TermRun { first, term })
+                .collect(),
             last_index: log.last().index,
             commit_index,
             configurations,

@@ -74,17 +74,28 @@ impl Cluster {
             created,
             next_read: 1,
         };
-        let first: Vec<_> = cluster.created.members().map(|member| member.number).collect();
+        let first: Vec<_> = cluster
+            .created
+            .members()
+            .map(|member| member.number)
+            .collect();
         for number in first {
-            cluster.members.insert(number, Member::new(number, cluster.created.clone()));
+            cluster
+                .members
+                .insert(number, Member::new(number, cluster.created.clone()));
         }
         cluster
     }
 
     /// A replica with an empty disk that no configuration names yet. It starts without knowing any member.
     pub(crate) fn add(&mut self, number: ReplicaNumber) {
-        let known = self.members.insert(number, Member::new(number, Configuration::default()));
-        assert!(known.is_none(), "n{number} exists; a number is never given twice");
+        let known = self
+            .members
+            .insert(number, Member::new(number, Configuration::default()));
+        assert!(
+            known.is_none(),
+            "n{number} exists; a number is never given twice"
+        );
         self.start(number);
     }
 
@@ -100,7 +111,9 @@ impl Cluster {
     }
 
     pub(crate) fn is_up(&self, number: ReplicaNumber) -> bool {
-        self.members.get(&number).is_some_and(|member| member.replica.is_some())
+        self.members
+            .get(&number)
+            .is_some_and(|member| member.replica.is_some())
     }
 
     pub(crate) fn core(&self, number: ReplicaNumber) -> &Replica {
@@ -108,7 +121,10 @@ impl Cluster {
     }
 
     pub(crate) fn role(&self, number: ReplicaNumber) -> Option<Role> {
-        self.members.get(&number).and_then(|it| it.replica.as_ref()).map(Replica::role)
+        self.members
+            .get(&number)
+            .and_then(|it| it.replica.as_ref())
+            .map(Replica::role)
     }
 
     /// Both ends meet on a new connection, if one of them has begun a life that the other has not met.
@@ -138,6 +154,9 @@ impl Cluster {
                 if let Message::Heartbeat(heartbeat) = message {
                     self.hear(to, heartbeat.term);
                 }
+                if let Message::TimeoutNow(asked) = message {
+                    self.member_mut(to).asked_to_lead = Some(asked.term.next());
+                }
                 self.input(to, &[], |core, effects| core.step(from, message, effects));
             }
             Content::Append { append, records } => {
@@ -158,8 +177,11 @@ impl Cluster {
         payload: &[u8],
     ) -> Result<Position, ProposeError> {
         let kind = EntryKind::CommandPlain;
-        let mut record =
-            Record { position: Position::ZERO, kind, payload: payload.to_vec() };
+        let mut record = Record {
+            position: Position::ZERO,
+            kind,
+            payload: payload.to_vec(),
+        };
         let size_bytes = record.size_bytes();
         let core = self.core_mut(number);
         let proposed = core.propose(kind, size_bytes)?;
@@ -232,13 +254,16 @@ impl Cluster {
             self.events.push((number, Event::Saved(saved_now)));
         }
         if durable_now != durable {
-            self.events.push((number, Event::Durable(durable_now.index)));
+            self.events
+                .push((number, Event::Durable(durable_now.index)));
         }
         self.input(number, &[], |core, effects| core.on_written(write, effects));
     }
 
     pub(crate) fn pending_writes(&self, number: ReplicaNumber) -> usize {
-        self.members.get(&number).map_or(0, |member| member.disk.pending_count())
+        self.members
+            .get(&number)
+            .map_or(0, |member| member.disk.pending_count())
     }
 
     fn meet(&mut self, number: ReplicaNumber, other: ReplicaNumber) -> bool {
@@ -293,11 +318,28 @@ impl Cluster {
             Effect::Store { write, first, last } => {
                 let within = |it: &&Record| (first..=last).contains(&it.position.index);
                 let records: Vec<Record> = input.lent.iter().filter(within).cloned().collect();
-                assert_eq!(last.since(first) + 1, records.len() as u64, "entries that nobody lent");
+                assert_eq!(
+                    last.since(first) + 1,
+                    records.len() as u64,
+                    "entries that nobody lent"
+                );
                 self.append(number, write, records);
             }
-            Effect::StoreOwn { write, position, kind, payload } => {
-                self.append(number, write, vec![Record { position, kind, payload }]);
+            Effect::StoreOwn {
+                write,
+                position,
+                kind,
+                payload,
+            } => {
+                self.append(
+                    number,
+                    write,
+                    vec![Record {
+                        position,
+                        kind,
+                        payload,
+                    }],
+                );
             }
             Effect::Send { to, message } => {
                 self.send(number, to, Content::Message(message));
@@ -316,17 +358,29 @@ impl Cluster {
             }
             Effect::ConfigurationChanged { index } => {
                 let configuration = self.members[&number].configuration();
-                self.events.push((number, Event::Configuration { index, configuration }));
+                self.events.push((
+                    number,
+                    Event::Configuration {
+                        index,
+                        configuration,
+                    },
+                ));
             }
             Effect::ReadReady { read, index } => {
-                self.ledger.on_read_ready(&self.members[&number], read, index);
+                self.ledger
+                    .on_read_ready(&self.members[&number], read, index);
                 self.member_mut(number).reads.remove(&read);
                 self.events.push((number, Event::ReadReady { read, index }));
             }
             Effect::ReadRefused { read, reason } => {
                 let asked = self.member_mut(number).reads.remove(&read);
-                assert!(asked.is_some(), "read r{} is refused, but nobody waits for it", read.0);
-                self.events.push((number, Event::ReadRefused { read, reason }));
+                assert!(
+                    asked.is_some(),
+                    "read r{} is refused, but nobody waits for it",
+                    read.0
+                );
+                self.events
+                    .push((number, Event::ReadRefused { read, reason }));
             }
         }
     }
@@ -343,17 +397,18 @@ impl Cluster {
     }
 
     fn save(&mut self, number: ReplicaNumber, write: WriteId, it: HardState) {
-        self.ledger.on_hard_state(&self.members[&number], it, self.options);
-        self.member_mut(number).disk.submit(write, Change::HardState(it));
+        self.ledger
+            .on_hard_state(&self.members[&number], it, self.options);
+        self.member_mut(number)
+            .disk
+            .submit(write, Change::HardState(it));
     }
 
-    fn append(
-        &mut self,
-        number: ReplicaNumber,
-        write: WriteId,
-        records: Vec<Record>,
-    ) {
-        let member = self.members.get_mut(&number).expect("effects are of a member");
+    fn append(&mut self, number: ReplicaNumber, write: WriteId, records: Vec<Record>) {
+        let member = self
+            .members
+            .get_mut(&number)
+            .expect("effects are of a member");
         for record in &records {
             self.ledger.on_entry(record, member.log.last());
             member.log.push(record.clone());
@@ -394,7 +449,15 @@ impl Cluster {
         if now == Role::Leader && before != Role::Leader {
             self.ledger.on_leader(&self.members, number);
         }
-        self.events.push((number, Event::Role { before, now, term, leader }));
+        self.events.push((
+            number,
+            Event::Role {
+                before,
+                now,
+                term,
+                leader,
+            },
+        ));
     }
 
     fn inspect(&self, number: ReplicaNumber) {

@@ -33,11 +33,15 @@ impl World {
     }
 
     pub(super) fn is_paused(&self, number: ReplicaNumber) -> bool {
-        self.paused.get(&number).is_some_and(|until| *until > self.now)
+        self.paused
+            .get(&number)
+            .is_some_and(|until| *until > self.now)
     }
 
     pub(super) fn is_stuck(&self, number: ReplicaNumber) -> bool {
-        self.stuck.get(&number).is_some_and(|until| *until > self.now)
+        self.stuck
+            .get(&number)
+            .is_some_and(|until| *until > self.now)
     }
 
     fn cut_something(&mut self) {
@@ -51,7 +55,10 @@ impl World {
         } else {
             self.random.pick(&numbers).into_iter().collect()
         };
-        let (send, receive) = match (self.random.chance(self.swarm.one_way), self.random.chance(500)) {
+        let (send, receive) = match (
+            self.random.chance(self.swarm.one_way),
+            self.random.chance(500),
+        ) {
             (false, _) => (true, true),
             (true, send) => (send, !send),
         };
@@ -63,7 +70,10 @@ impl World {
                 self.network.cut(other, one);
             }
         }
-        self.note(format!("links of n{one} are cut (sends {}, hears {})", !send, !receive));
+        self.note(format!(
+            "links of n{one} are cut (sends {}, hears {})",
+            !send, !receive
+        ));
     }
 
     fn fail_member(&mut self, number: ReplicaNumber) {
@@ -77,8 +87,11 @@ impl World {
         if self.random.chance(self.swarm.crashes) {
             let pending = self.cluster.pending_writes(number) as u64;
             let kept = self.random.between(0, pending + 1);
-            self.cluster.crash(number, usize::try_from(kept).expect("a queue in memory"));
-            self.note(format!("n{number} crashes, {kept} of {pending} pending writes survive"));
+            self.cluster
+                .crash(number, usize::try_from(kept).expect("a queue in memory"));
+            self.note(format!(
+                "n{number} crashes, {kept} of {pending} pending writes survive"
+            ));
         } else if self.random.chance(self.swarm.pauses) {
             let until = self.now + self.random.between(1, self.swarm.pause_max);
             self.paused.insert(number, until);

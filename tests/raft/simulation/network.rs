@@ -36,7 +36,11 @@ impl Network {
             return None;
         }
         let envelope = entry.remove();
-        if self.is_cut(envelope.from, envelope.to) { self.take(now) } else { Some(envelope) }
+        if self.is_cut(envelope.from, envelope.to) {
+            self.take(now)
+        } else {
+            Some(envelope)
+        }
     }
 
     /// The receiver does not take messages now.

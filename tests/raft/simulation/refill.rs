@@ -24,7 +24,11 @@ impl World {
     /// Those who can be reached and are still behind the floor.
     fn waiting_for_refill(&self, leader: ReplicaNumber) -> Vec<ReplicaNumber> {
         let floor = self.cluster.core(leader).log_floor();
-        let streams = self.cluster.core(leader).progress().filter(|it| it.way == Way::Stream);
+        let streams = self
+            .cluster
+            .core(leader)
+            .progress()
+            .filter(|it| it.way == Way::Stream);
         let mut numbers: Vec<ReplicaNumber> = streams.map(|it| it.number).collect();
         numbers.retain(|number| {
             self.cluster.is_up(*number)

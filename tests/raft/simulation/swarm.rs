@@ -47,7 +47,11 @@ pub(crate) struct Swarm {
 impl Swarm {
     pub(crate) fn draw(random: &mut Random) -> Self {
         let mut sometimes = |low: u64, high: u64| {
-            if random.chance(500) { random.between(low, high) } else { 0 }
+            if random.chance(500) {
+                random.between(low, high)
+            } else {
+                0
+            }
         };
         let (loss, duplicates) = (sometimes(5, 300), sometimes(5, 300));
         let (very_late, cuts) = (sometimes(1, 30), sometimes(2, 30));
@@ -70,7 +74,7 @@ impl Swarm {
                 append_bytes_max: random.pick(&[1, 80, 200, 4096]).unwrap_or(4096),
                 tail_entries_max: random.pick(&[1, 3, 16, 1024]).unwrap_or(1024),
             },
-            safety_ticks: random.between(300, 1200),
+            safety_ticks: random.between(200, 900),
             loss,
             duplicates,
             delay_max: random.pick(&[1, 1, 2, 4, 12]).unwrap_or(1),

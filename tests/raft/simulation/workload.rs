@@ -23,7 +23,9 @@ impl World {
                 let numbers = self.numbers();
                 let to = self.random.pick(&numbers).unwrap_or(leader);
                 let answer = self.cluster.transfer(leader, to);
-                self.note(format!("n{leader} is asked to hand over to n{to}: {answer:?}"));
+                self.note(format!(
+                    "n{leader} is asked to hand over to n{to}: {answer:?}"
+                ));
                 self.settle();
             }
             if self.random.chance(self.swarm.changes) {
@@ -69,7 +71,10 @@ impl World {
 
     /// Other members than now: one learner more, a learner promoted, a voter demoted or removed, or a replacement.
     fn draw_target(&mut self, now: &Configuration) -> Option<Target> {
-        let mut target = Target { voters: now.voters.clone(), learners: now.learners.clone() };
+        let mut target = Target {
+            voters: now.voters.clone(),
+            learners: now.learners.clone(),
+        };
         let (voters, learners) = (target.voters.clone(), target.learners.clone());
         let (voter, learner) = (self.random.pick(&voters), self.random.pick(&learners));
         match self.random.between(0, 6) {
@@ -88,7 +93,8 @@ impl World {
         }
         target.voters.sort();
         target.learners.sort();
-        let sensible = (1..=VOTERS_MAX).contains(&target.voters.len()) && target.learners.len() <= 3;
+        let sensible =
+            (1..=VOTERS_MAX).contains(&target.voters.len()) && target.learners.len() <= 3;
         sensible.then_some(target)
     }
 

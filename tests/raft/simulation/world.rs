@@ -151,7 +151,8 @@ impl World {
     /// Takes what left and what happened out of the cluster.
     pub(super) fn settle(&mut self) {
         for envelope in std::mem::take(&mut self.cluster.outbox) {
-            self.network.send(self.now, envelope, (&self.swarm, &mut self.random));
+            self.network
+                .send(self.now, envelope, (&self.swarm, &mut self.random));
         }
         for (number, event) in std::mem::take(&mut self.cluster.events) {
             self.count(&event);
@@ -220,7 +221,10 @@ impl World {
     fn step_healed(&mut self, healed_at: u64) {
         self.step();
         let ticks = self.now - healed_at;
-        assert!(ticks < HEALED_TICKS_MAX, "no agreement {ticks} ticks after everything healed");
+        assert!(
+            ticks < HEALED_TICKS_MAX,
+            "no agreement {ticks} ticks after everything healed"
+        );
     }
 
     /// The one leader, if all members have its whole log, on disk, and know it to be committed.
@@ -247,7 +251,10 @@ impl World {
             return false;
         };
         let is_read = |read: &ReadId| {
-            self.cluster.members.values().all(|member| !member.reads.contains_key(read))
+            self.cluster
+                .members
+                .values()
+                .all(|member| !member.reads.contains_key(read))
         };
         if let Some(position) = *proposed
             && position.term == self.cluster.core(leader).term()
@@ -298,7 +305,10 @@ impl fmt::Display for World {
         for member in self.cluster.members.values() {
             let (paused, stuck) = (self.is_paused(member.number), self.is_stuck(member.number));
             let pending = member.disk.pending_count();
-            writeln!(formatter, "{member} paused={paused} stuck={stuck} writes={pending}")?;
+            writeln!(
+                formatter,
+                "{member} paused={paused} stuck={stuck} writes={pending}"
+            )?;
         }
         Ok(())
     }

@@ -90,13 +90,18 @@ impl Arguments {
     pub(crate) fn position(&mut self, name: &str) -> Answer<Position> {
         let text = self.key(name).unwrap_or_else(|| "0@0".to_owned());
         let (index, term) = text.split_once('@').ok_or("a position is index@term")?;
-        Ok(Position { term: Term::new(term.parse()?), index: Index::new(index.parse()?) })
+        Ok(Position {
+            term: Term::new(term.parse()?),
+            index: Index::new(index.parse()?),
+        })
     }
 
     /// Numbers of members, as in `voters="1 2 3"`.
     pub(crate) fn numbers(&mut self, name: &str) -> Answer<Vec<u16>> {
         let text = self.key(name).unwrap_or_default();
-        text.split_whitespace().map(|word| Ok(word.parse()?)).collect()
+        text.split_whitespace()
+            .map(|word| Ok(word.parse()?))
+            .collect()
     }
 
     /// `n1 to n2`, `n1 n2` (both ways), `from n1`, `to n2`, or nothing: everything.
@@ -145,6 +150,10 @@ impl Selector {
 
 /// `n3` is replica 3.
 pub(crate) fn member_name(word: &str) -> Answer<ReplicaNumber> {
-    let number = word.strip_prefix('n').and_then(|digits| digits.parse().ok());
-    number.map(ReplicaNumber::new).ok_or_else(|| format!("{word} is no member's name").into())
+    let number = word
+        .strip_prefix('n')
+        .and_then(|digits| digits.parse().ok());
+    number
+        .map(ReplicaNumber::new)
+        .ok_or_else(|| format!("{word} is no member's name").into())
 }

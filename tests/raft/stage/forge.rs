@@ -22,12 +22,19 @@ impl Stage {
         let content = forge(arguments)?;
         let cluster = self.cluster()?;
         let life = |number| cluster.members.get(&number).map_or(0, |it| it.life);
-        let envelope = Envelope { from, to, from_life: life(from), to_life: life(to), content };
+        let envelope = Envelope {
+            from,
+            to,
+            from_life: life(from),
+            to_life: life(to),
+            content,
+        };
         let line = envelope.to_string();
         let place = self.trace.len();
         let arrived = self.cluster()?.deliver(envelope);
         self.settle(Detail::Full)?;
-        self.trace.insert(place, line + if arrived { "" } else { " (ignored)" });
+        self.trace
+            .insert(place, line + if arrived { "" } else { " (ignored)" });
         Ok(())
     }
 }
@@ -52,22 +59,40 @@ fn forge(arguments: &mut Arguments) -> Answer<Content> {
                 stable_index,
                 round,
             };
-            return Ok(Content::Append { append, records: Vec::new() });
+            return Ok(Content::Append {
+                append,
+                records: Vec::new(),
+            });
         }
         "prevote" => Message::PreVote(PreVote { term, last }),
         "prevote-response" => Message::PreVoteResponse(PreVoteResponse { term, granted }),
         "vote" => {
             let transfer = arguments.take_word("transfer");
-            Message::RequestVote(RequestVote { term, last, transfer })
+            Message::RequestVote(RequestVote {
+                term,
+                last,
+                transfer,
+            })
         }
         "vote-response" => Message::RequestVoteResponse(RequestVoteResponse { term, granted }),
         "append-response" => {
             let proven = arguments.index("proven")?;
             let outcome = AppendOutcome::Accepted { proven };
             let applies = true;
-            Message::AppendResponse(AppendResponse { term, outcome, round, honoured: HONOURED, applies })
+            Message::AppendResponse(AppendResponse {
+                term,
+                outcome,
+                round,
+                honoured: HONOURED,
+                applies,
+            })
         }
-        "heartbeat" => Message::Heartbeat(Heartbeat { term, commit_index, stable_index, round }),
+        "heartbeat" => Message::Heartbeat(Heartbeat {
+            term,
+            commit_index,
+            stable_index,
+            round,
+        }),
         "heartbeat-response" => {
             let (proven, applies) = (arguments.index("proven")?, true);
             Message::HeartbeatResponse(HeartbeatResponse {
@@ -86,7 +111,11 @@ fn forge(arguments: &mut Arguments) -> Answer<Content> {
         "read-index-response" => {
             let request = arguments.number("request")?.unwrap_or(0);
             let index = Some(arguments.index("index")?);
-            Message::ReadIndexResponse(ReadIndexResponse { term, request, index })
+            Message::ReadIndexResponse(ReadIndexResponse {
+                term,
+                request,
+                index,
+            })
         }
         other => return Err(format!("no message is called {other}").into()),
     };

@@ -77,7 +77,9 @@ impl goldenscript::Runner for Stage {
 
 impl Stage {
     fn cluster(&mut self) -> Answer<&mut Cluster> {
-        self.cluster.as_mut().ok_or_else(|| "there is no cluster yet".into())
+        self.cluster
+            .as_mut()
+            .ok_or_else(|| "there is no cluster yet".into())
     }
 
     fn show(&mut self, line: String) {
@@ -89,7 +91,12 @@ impl Stage {
         let Some(cluster) = &self.cluster else {
             return Vec::new();
         };
-        cluster.members.keys().copied().filter(|number| cluster.is_up(*number)).collect()
+        cluster
+            .members
+            .keys()
+            .copied()
+            .filter(|number| cluster.is_up(*number))
+            .collect()
     }
 
     fn is_cut(&self, from: ReplicaNumber, to: ReplicaNumber) -> bool {
@@ -103,7 +110,10 @@ impl Stage {
             self.collect(detail)?;
             let auto = self.running().into_iter().find(|number| {
                 !self.held_disks.contains(number)
-                    && self.cluster.as_ref().is_some_and(|it| it.pending_writes(*number) > 0)
+                    && self
+                        .cluster
+                        .as_ref()
+                        .is_some_and(|it| it.pending_writes(*number) > 0)
             });
             let Some(number) = auto else {
                 return Ok(());
@@ -131,8 +141,10 @@ impl Stage {
     /// Takes what left and what happened out of the cluster.
     fn collect(&mut self, detail: Detail) -> Answer<()> {
         let cluster = self.cluster()?;
-        let (sent, events) =
-            (std::mem::take(&mut cluster.outbox), std::mem::take(&mut cluster.events));
+        let (sent, events) = (
+            std::mem::take(&mut cluster.outbox),
+            std::mem::take(&mut cluster.events),
+        );
         for envelope in sent {
             if !self.is_cut(envelope.from, envelope.to) {
                 self.queue.push(envelope);
@@ -149,9 +161,10 @@ impl Stage {
 
     /// Takes the first selected message from the queue.
     fn take(&mut self, selector: &Selector) -> Option<Envelope> {
-        let place = self.queue.iter().position(|it| {
-            selector.takes(it.from, it.to, it.content.kind())
-        })?;
+        let place = self
+            .queue
+            .iter()
+            .position(|it| selector.takes(it.from, it.to, it.content.kind()))?;
         Some(self.queue.remove(place))
     }
 

@@ -32,7 +32,9 @@ impl Stage {
             "drop" | "duplicate" | "hold" | "release" => self.move_messages(name, arguments),
             "cut" | "isolate" | "heal" => self.rewire(name, arguments),
             "disk" | "written" => self.drive_disk(name, arguments),
-            "crash" | "restart" | "add" | "reclaim" | "refill" => self.drive_process(name, arguments),
+            "crash" | "restart" | "add" | "reclaim" | "refill" => {
+                self.drive_process(name, arguments)
+            }
             "inject" => self.inject(arguments),
             "status" | "log" | "queue" | "progress" => self.show_state(name, arguments),
             other => Err(format!("unknown command {other}").into()),
@@ -76,7 +78,13 @@ impl Stage {
         // Only what belongs to the election, so that an old leader's traffic cannot get between.
         for kind in ["prevote", "prevote-response", "vote", "vote-response"] {
             let kind = Some(kind.to_owned());
-            self.deliver(&Selector { kind, ..Selector::default() }, Detail::Short)?;
+            self.deliver(
+                &Selector {
+                    kind,
+                    ..Selector::default()
+                },
+                Detail::Short,
+            )?;
         }
         self.deliver(&Selector::default(), Detail::Short)?;
         if self.cluster()?.role(number) != Some(Role::Leader) {
@@ -99,7 +107,11 @@ impl Stage {
             self.cluster()?.tick(number);
             self.settle(detail)?;
             let asks = |kind| kind == "prevote" || kind == "vote";
-            if self.queue.iter().any(|it| it.from == number && asks(it.content.kind())) {
+            if self
+                .queue
+                .iter()
+                .any(|it| it.from == number && asks(it.content.kind()))
+            {
                 return Ok(());
             }
             if self.cluster()?.role(number) == Some(Role::Leader) {
@@ -111,8 +123,16 @@ impl Stage {
 
     fn tick(&mut self, arguments: &mut Arguments) -> Answer<()> {
         let who = arguments.word()?;
-        let count: u32 = if arguments.has_words() { arguments.word()?.parse()? } else { 1 };
-        let numbers = if who == "all" { self.running() } else { vec![member_name(&who)?] };
+        let count: u32 = if arguments.has_words() {
+            arguments.word()?.parse()?
+        } else {
+            1
+        };
+        let numbers = if who == "all" {
+            self.running()
+        } else {
+            vec![member_name(&who)?]
+        };
         for _ in 0..count {
             for number in &numbers {
                 self.cluster()?.tick(*number);
@@ -124,10 +144,17 @@ impl Stage {
 
     fn pass_time(&mut self, arguments: &mut Arguments) -> Answer<()> {
         let count: u32 = arguments.word()?.parse()?;
-        let named: Vec<ReplicaNumber> =
-            arguments.words().iter().map(|word| member_name(word)).collect::<Answer<_>>()?;
+        let named: Vec<ReplicaNumber> = arguments
+            .words()
+            .iter()
+            .map(|word| member_name(word))
+            .collect::<Answer<_>>()?;
         for _ in 0..count {
-            let numbers = if named.is_empty() { self.running() } else { named.clone() };
+            let numbers = if named.is_empty() {
+                self.running()
+            } else {
+                named.clone()
+            };
             for number in numbers {
                 self.cluster()?.tick(number);
                 self.settle(Detail::Short)?;
@@ -178,11 +205,19 @@ impl Stage {
     fn move_messages(&mut self, name: &str, arguments: &mut Arguments) -> Answer<()> {
         let selector = arguments.selector()?;
         let count_max = selector.count.unwrap_or(usize::MAX);
-        let from = if name == "release" { &mut self.held } else { &mut self.queue };
+        let from = if name == "release" {
+            &mut self.held
+        } else {
+            &mut self.queue
+        };
         let (mut taken, mut left) = (Vec::new(), Vec::new());
         for it in std::mem::take(from) {
             let fits = selector.takes(it.from, it.to, it.content.kind());
-            if fits && taken.len() < count_max { taken.push(it) } else { left.push(it) }
+            if fits && taken.len() < count_max {
+                taken.push(it)
+            } else {
+                left.push(it)
+            }
         }
         if taken.is_empty() {
             return Err("no such message stands there".into());
@@ -196,7 +231,11 @@ impl Stage {
         for it in &taken {
             self.trace.push(format!("{it} ({shown})"));
         }
-        if name == "release" { self.held = left } else { self.queue = left }
+        if name == "release" {
+            self.held = left
+        } else {
+            self.queue = left
+        }
         match name {
             "drop" => {}
             "hold" => self.held.extend(taken),
@@ -249,7 +288,11 @@ impl Stage {
             self.cluster()?.return_write(number, pending - 1);
             return self.settle(Detail::Full);
         }
-        let count = if arguments.has_words() { arguments.word()?.parse()? } else { pending };
+        let count = if arguments.has_words() {
+            arguments.word()?.parse()?
+        } else {
+            pending
+        };
         for _ in 0..count.min(pending) {
             self.cluster()?.return_write(number, 0);
             self.settle(Detail::Full)?;

@@ -28,6 +28,7 @@ pub mod types;
 pub mod configuration;
 pub mod log;
 pub mod replica;
+mod status;
 
 mod election;
 mod following;
@@ -56,5 +57,7 @@ pub use transfer::TransferError;
 
 #[cfg(test)]
 mod group_tests;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod stage;

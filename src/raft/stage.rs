@@ -281,18 +281,22 @@ impl Stage {
 
     /// The messages that left since the last time, all else forgotten.
     pub(crate) fn take_sent(&mut self) -> Vec<(u16, Message)> {
-        let sent = |effect| match effect {
-            Effect::Send { to, message } => Some((to.number(), message)),
-            _ => None,
-        };
-        self.take().into_iter().filter_map(sent).collect()
+        let mut sent = vec![];
+        for effect in self.take() {
+            if let Effect::Send { to, message } = effect {
+                sent.push((to.number(), message));
+            }
+        }
+        sent
     }
 
     pub(crate) fn take_appends(&mut self) -> Vec<(u16, AppendEntries)> {
-        let sent = |effect| match effect {
-            Effect::SendAppend { to, append } => Some((to.number(), append)),
-            _ => None,
-        };
-        self.take().into_iter().filter_map(sent).collect()
+        let mut sent = vec![];
+        for effect in self.take() {
+            if let Effect::SendAppend { to, append } = effect {
+                sent.push((to.number(), append));
+            }
+        }
+        sent
     }
 }

@@ -134,12 +134,10 @@ impl Ledger {
         let Some(candidate) = it.voted_for.filter(|candidate| before != Some(*candidate)) else {
             return;
         };
-        let asked_by_leader = self.transfers.contains(&(it.term, candidate))
-            || candidate == member.number && member.asked_to_lead == Some(it.term);
         let core = member.core();
         let alone = core.configuration().is_only_voter(member.number)
             && core.configuration_index() <= self.committed_index();
-        if asked_by_leader || alone {
+        if alone {
             return;
         }
         let timeout = u64::from(options.election_ticks_min.number());
@@ -149,6 +147,10 @@ impl Ledger {
             member.number,
             member.ticks
         );
+        let asked_itself = candidate == member.number && member.asked_to_lead == Some(it.term);
+        if asked_itself || self.transfers.contains(&(it.term, candidate)) {
+            return;
+        }
         assert!(
             member
                 .leader_heard
@@ -312,6 +314,11 @@ impl Ledger {
         assert!(
             core.commit_index() <= last,
             "n{number} committed behind its last entry {last}"
+        );
+        let on_disk = member.disk.log().last().term;
+        assert!(
+            on_disk <= member.disk.hard_state().term,
+            "n{number} has an entry of term {on_disk} on disk, but not the term"
         );
         let claimed = member.log.position(durable).or(Some(member.log.floor()));
         assert!(

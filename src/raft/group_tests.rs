@@ -369,7 +369,9 @@ impl Group {
             let (_, operation) = self.nodes[at].writes.pop_front().unwrap();
             self.nodes[at].disk.perform(operation);
         }
-        let known = self.nodes[at].replica.commit_index().number();
+        // What is committed but not durable here is not known to be committed after a crash.
+        let replica = &self.nodes[at].replica;
+        let known = replica.commit_index().min(replica.durable_index()).number();
         let floor = self.nodes[at].replica.log_floor().index;
         let seed = u64::from(self.random.between(0, u32::MAX));
         let keeps_commit = self.chance(50);

@@ -60,10 +60,11 @@ fn reads_that_wait_share_the_next_round() {
     stage.flush();
     stage.confirm(3, Round(1), 2);
     stage.confirm(2, Round(1), 2);
+    stage.confirm(2, Round(9), 2);
     assert_eq!(
         answers(stage.take()),
         [],
-        "late and repeated answers confirm no newer read"
+        "late, repeated and invented answers confirm no newer read"
     );
     stage.confirm(3, Round(2), 2);
     assert_eq!(answers(stage.take()), [ready(2, 2), ready(3, 2)]);
@@ -81,6 +82,12 @@ fn a_round_rides_on_an_append_as_well() {
         honoured: crate::types::Ticks::new(ELECTION_TICKS),
         applies: true,
     };
+    let invented = crate::message::AppendResponse {
+        round: Round(2),
+        ..response
+    };
+    stage.step(2, Message::AppendResponse(invented));
+    assert_eq!(answers(stage.take()), [], "no such round was started");
     stage.step(3, Message::AppendResponse(response));
     assert_eq!(answers(stage.take()), [ready(1, 2)]);
 }

@@ -37,7 +37,8 @@ pub struct Restored {
     pub term_runs: Vec<TermRun>,
     /// The last entry, or the floor.
     pub last_index: Index,
-    /// Known to be committed; at least the checkpoint.
+    /// Known to be committed, by what is on this disk; at least the checkpoint. The commit index of an earlier life may
+    /// have been ahead of its disk, where older entries that contradict the committed ones can still stand.
     pub commit_index: Index,
     /// The newest configuration at or below the commit index (its index may be the floor's or `ZERO`), then each
     /// above it, ascending. None: not told yet.

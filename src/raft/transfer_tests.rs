@@ -89,3 +89,11 @@ fn who_is_asked_by_its_leader_campaigns_at_once_and_says_so() {
         "{sent:?}"
     );
 }
+
+#[test]
+fn who_has_just_started_does_not_campaign_even_when_asked() {
+    let mut stage = Stage::started(voters(&[1, 2, 3]), &[1]);
+    stage.step(2, heartbeat(1, 0));
+    stage.step(2, timeout_now(1));
+    assert_eq!(stage.replica.role(), Role::Follower);
+}

@@ -328,7 +328,7 @@ impl Ledger {
             member.disk.log().position(durable)
         );
         assert_eq!(
-            *core.configuration(),
+            core.configuration(),
             member.configuration(),
             "n{number} works with another configuration than its log says"
         );
@@ -364,7 +364,7 @@ impl Ledger {
                 .is_some_and(|it: &Member| holds(it.disk.log(), position))
         };
         assert!(
-            is_quorum(&voters, is_durable),
+            is_quorum(voters, is_durable),
             "n{number} commits {} without a quorum of disks of {voters:?}",
             At(position)
         );

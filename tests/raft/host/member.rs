@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::event::{Members, role_name};
-use super::log::{At, Log};
+use super::log::{At, Log, Record};
 use margay_raft::configuration::Configuration;
 use margay_raft::{EntryKind, Options, Position, ReadId, Replica, Restored, Role, TermRun};
 use margay_types::{Index, ReplicaNumber, Term};
@@ -32,7 +32,9 @@ pub(crate) struct Member {
     /// Reads that wait, each with the index that was committed when it was asked.
     pub(crate) reads: BTreeMap<ReadId, Index>,
     /// Configurations at and below the log floor: they are in the checkpoint.
-    configurations: Vec<(Index, Configuration)>,
+    checkpointed: Vec<(Index, Configuration)>,
+    /// Those of the entries in the log, kept as entries come and go.
+    in_log: Vec<(Index, Configuration)>,
 }
 
 /// One line on where it stands.
@@ -75,7 +77,8 @@ impl Member {
             asked_to_lead: None,
             lives: BTreeMap::new(),
             reads: BTreeMap::new(),
-            configurations: vec![(Index::ZERO, created)],
+            checkpointed: vec![(Index::ZERO, created)],
+            in_log: Vec::new(),
         }
     }
 
@@ -84,6 +87,12 @@ impl Member {
         assert!(self.replica.is_none(), "n{} runs already", self.number);
         self.life += 1;
         self.log = self.disk.log().clone();
+        self.in_log = self
+            .log
+            .records()
+            .iter()
+            .filter_map(configuration_in)
+            .collect();
         self.role = Role::Follower;
         self.ticks = 0;
         self.leader_heard = None;
@@ -115,17 +124,28 @@ impl Member {
         u64::from(timeout_ticks).saturating_sub(since)
     }
 
-    /// The configuration in force by the entries of a log, newest last.
-    pub(crate) fn configuration(&self) -> Configuration {
-        self.all_configurations(&self.log)
-            .pop()
-            .expect("the creating one is always there")
-            .1
+    /// The configuration in force by what stands in the log, or in the checkpoint below it.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        let newest = self.in_log.last().or(self.checkpointed.last());
+        &newest.expect("the creating one is always there").1
+    }
+
+    /// An entry joins the log.
+    pub(crate) fn append(&mut self, record: Record) {
+        self.in_log.extend(configuration_in(&record));
+        self.log.push(record);
+    }
+
+    /// Entries at and behind `from` go, and the configurations in them.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.in_log.retain(|(index, _)| *index < from);
+        self.log.truncate(from);
     }
 
     /// The log up to `index` is in a checkpoint and goes.
     pub(crate) fn reclaim(&mut self, index: Index) {
-        self.configurations = self.configurations_up_to(index);
+        self.checkpointed = self.configurations_up_to(index);
+        self.in_log.retain(|(at, _)| *at > index);
         self.log.reclaim(index);
         self.disk.reclaim(index);
         let floor = self.log.floor();
@@ -137,9 +157,8 @@ impl Member {
 
     /// Configurations that a checkpoint at `index` must hold.
     pub(crate) fn configurations_up_to(&self, index: Index) -> Vec<(Index, Configuration)> {
-        let mut all = self.all_configurations(&self.log);
-        all.retain(|(at, _)| *at <= index);
-        all
+        let all = self.checkpointed.iter().chain(&self.in_log);
+        all.filter(|(at, _)| *at <= index).cloned().collect()
     }
 
     /// A checkpoint of another replica arrived while no process runs here.
@@ -153,26 +172,14 @@ impl Member {
         } else {
             self.disk.install(floor);
         }
-        self.configurations = configurations;
-    }
-
-    fn all_configurations(&self, log: &Log) -> Vec<(Index, Configuration)> {
-        let mut all = self.configurations.clone();
-        for record in log.records() {
-            if record.kind == EntryKind::Configuration {
-                let configuration =
-                    Configuration::decode(&record.payload).expect("the core encoded it");
-                all.push((record.position.index, configuration));
-            }
-        }
-        all
+        self.checkpointed = configurations;
     }
 
     fn restored(&self) -> Restored {
         let log = self.disk.log();
         let term_runs = log.term_firsts().into_iter();
         let commit_index = log.floor().index;
-        let mut configurations = self.all_configurations(log);
+        let mut configurations = self.configurations_up_to(log.last().index);
         let newest_committed = configurations.partition_point(|(index, _)| *index <= commit_index);
         configurations.drain(..newest_committed.saturating_sub(1));
         Restored {
@@ -186,4 +193,10 @@ impl Member {
             configurations,
         }
     }
+}
+
+fn configuration_in(record: &Record) -> Option<(Index, Configuration)> {
+    let is_one = record.kind == EntryKind::Configuration;
+    let decode = || Configuration::decode(&record.payload).expect("the core encoded it");
+    is_one.then(|| (record.position.index, decode()))
 }

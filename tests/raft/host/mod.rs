@@ -311,7 +311,7 @@ impl Cluster {
             Effect::Truncate { write, from } => {
                 self.ledger.on_truncate(&self.members[&number], from);
                 let member = self.member_mut(number);
-                member.log.truncate(from);
+                member.truncate(from);
                 member.disk.submit(write, Change::Truncate(from));
                 self.events.push((number, Event::Truncates(from)));
             }
@@ -357,7 +357,7 @@ impl Cluster {
                 self.change_role(number, role, term, leader);
             }
             Effect::ConfigurationChanged { index } => {
-                let configuration = self.members[&number].configuration();
+                let configuration = self.members[&number].configuration().clone();
                 self.events.push((
                     number,
                     Event::Configuration {
@@ -411,7 +411,7 @@ impl Cluster {
             .expect("effects are of a member");
         for record in &records {
             self.ledger.on_entry(record, member.log.last());
-            member.log.push(record.clone());
+            member.append(record.clone());
             self.events.push((number, Event::Appends(record.clone())));
         }
         member.disk.submit(write, Change::Append(records));

@@ -46,7 +46,14 @@ impl World {
 
     fn cut_something(&mut self) {
         let numbers = self.numbers();
-        let Some(one) = self.random.pick(&numbers) else {
+        // A leader that is cut off goes on for a while, and leaves entries that others contradict.
+        let leaders = self.leaders();
+        let of = if self.random.chance(500) {
+            &leaders
+        } else {
+            &numbers
+        };
+        let Some(one) = self.random.pick(of) else {
             return;
         };
         // One link, or all links of one member; in one direction or in both.
@@ -74,6 +81,12 @@ impl World {
             "links of n{one} are cut (sends {}, hears {})",
             !send, !receive
         ));
+        // Clients ask at the wrong moment.
+        if leaders.contains(&one) {
+            for _ in 0..self.random.between(0, 4) {
+                self.propose(one);
+            }
+        }
     }
 
     fn fail_member(&mut self, number: ReplicaNumber) {

@@ -38,6 +38,8 @@ pub(crate) struct Swarm {
     pub(crate) stuck_max: u64,
 
     pub(crate) proposals: u64,
+    /// Most commands that are proposed at once.
+    pub(crate) burst_max: u64,
     pub(crate) reads: u64,
     pub(crate) transfers: u64,
     pub(crate) changes: u64,
@@ -90,6 +92,7 @@ impl Swarm {
             write_returns: random.pick(&[1000, 1000, 800, 400, 100]).unwrap_or(1000),
             stuck_disks,
             stuck_max: random.between(10, 150),
+            burst_max: random.pick(&[1, 1, 4, 8]).unwrap_or(1),
             proposals: random.pick(&[5, 50, 200, 600]).unwrap_or(200),
             reads: random.pick(&[0, 50, 200]).unwrap_or(50),
             transfers,

@@ -6,6 +6,8 @@ use margay_raft::configuration::{Configuration, Member};
 use margay_raft::{Role, Target};
 use margay_types::{Index, ReplicaNumber};
 
+/// Commands of one run: a log that catches up entry by entry must do so within the bound of the healed phase.
+const PROPOSALS_MAX: u64 = 600;
 /// Replicas that a group ever has, in one run.
 const NUMBERS_MAX: u16 = 9;
 /// Voters that a change may leave.
@@ -14,37 +16,53 @@ const VOTERS_MAX: usize = 5;
 impl World {
     /// Draws this tick's requests.
     pub(super) fn ask(&mut self) {
-        let leaders = self.leaders();
-        if let Some(leader) = self.random.pick(&leaders) {
-            if self.random.chance(self.swarm.proposals) {
-                self.propose(leader);
-            }
-            if self.random.chance(self.swarm.transfers) {
-                let numbers = self.numbers();
-                let to = self.random.pick(&numbers).unwrap_or(leader);
-                let answer = self.cluster.transfer(leader, to);
-                self.note(format!(
-                    "n{leader} is asked to hand over to n{to}: {answer:?}"
-                ));
-                self.settle();
-            }
-            if self.random.chance(self.swarm.changes) {
-                self.change(leader);
-            }
+        // Also of those who only believe to lead.
+        for leader in self.leaders() {
+            self.ask_leader(leader);
         }
         let numbers = self.awake();
         if self.random.chance(self.swarm.reads)
             && let Some(number) = self.random.pick(&numbers)
         {
-            let read = self.cluster.read(number);
-            self.note(format!("n{number} is asked for read r{}", read.0));
-            self.settle();
+            self.read(number);
         }
         if self.random.chance(self.swarm.reclaims)
             && let Some(number) = self.random.pick(&numbers)
         {
             self.reclaim(number);
         }
+    }
+
+    fn ask_leader(&mut self, leader: ReplicaNumber) {
+        if self.random.chance(self.swarm.proposals) {
+            for _ in 0..self.random.between(1, self.swarm.burst_max + 1) {
+                if self.proposed < PROPOSALS_MAX {
+                    self.propose(leader);
+                }
+            }
+        }
+        if self.random.chance(self.swarm.reads) {
+            self.read(leader);
+        }
+        if self.random.chance(self.swarm.transfers) {
+            let numbers = self.numbers();
+            let to = self.random.pick(&numbers).unwrap_or(leader);
+            let answer = self.cluster.transfer(leader, to);
+            self.note(format!(
+                "n{leader} is asked to hand over to n{to}: {answer:?}"
+            ));
+            self.settle();
+        }
+        if self.random.chance(self.swarm.changes) && self.cluster.role(leader) == Some(Role::Leader)
+        {
+            self.change(leader);
+        }
+    }
+
+    fn read(&mut self, number: ReplicaNumber) {
+        let read = self.cluster.read(number);
+        self.note(format!("n{number} is asked for read r{}", read.0));
+        self.settle();
     }
 
     /// Proposes the next command; says where it stands if it was taken.

@@ -26,8 +26,8 @@ use disk::Change;
 use log::Record;
 use margay_raft::configuration::{self, Configuration};
 use margay_raft::{
-    ChangeError, Effect, EntryKind, EntryView, HardState, Message, Options, Position, ProposeError,
-    ReadId, Replica, Role, Target, TransferError, WriteId,
+    AppendEntries, ChangeError, Effect, EntryKind, EntryView, HardState, Message, Options,
+    Position, ProposeError, ReadId, Replica, Role, Target, TransferError, WriteId,
 };
 use margay_types::{Index, NodeId, ReplicaNumber, Term};
 use member::Member;
@@ -308,13 +308,7 @@ impl Cluster {
             Effect::SaveHardState { write, hard_state } => {
                 self.save(number, write, hard_state);
             }
-            Effect::Truncate { write, from } => {
-                self.ledger.on_truncate(&self.members[&number], from);
-                let member = self.member_mut(number);
-                member.truncate(from);
-                member.disk.submit(write, Change::Truncate(from));
-                self.events.push((number, Event::Truncates(from)));
-            }
+            Effect::Truncate { write, from } => self.truncate(number, write, from),
             Effect::Store { write, first, last } => {
                 let within = |it: &&Record| (first..=last).contains(&it.position.index);
                 let records: Vec<Record> = input.lent.iter().filter(within).cloned().collect();
@@ -344,14 +338,7 @@ impl Cluster {
             Effect::Send { to, message } => {
                 self.send(number, to, Content::Message(message));
             }
-            Effect::SendAppend { to, append } => {
-                let first = append.previous.index.next();
-                let mut records = self.members[&number].log.range(first, append.last);
-                if append.may_shorten {
-                    self.shorten(&mut records);
-                }
-                self.send(number, to, Content::Append { append, records });
-            }
+            Effect::SendAppend { to, append } => self.send_append(number, to, append),
             Effect::Commit { index } => self.commit(number, index),
             Effect::RoleChanged { role, term, leader } => {
                 self.change_role(number, role, term, leader);
@@ -383,6 +370,23 @@ impl Cluster {
                     .push((number, Event::ReadRefused { read, reason }));
             }
         }
+    }
+
+    fn truncate(&mut self, number: ReplicaNumber, write: WriteId, from: Index) {
+        self.ledger.on_truncate(&self.members[&number], from);
+        let member = self.member_mut(number);
+        member.truncate(from);
+        member.disk.submit(write, Change::Truncate(from));
+        self.events.push((number, Event::Truncates(from)));
+    }
+
+    fn send_append(&mut self, number: ReplicaNumber, to: ReplicaNumber, append: AppendEntries) {
+        let first = append.previous.index.next();
+        let mut records = self.members[&number].log.range(first, append.last);
+        if append.may_shorten {
+            self.shorten(&mut records);
+        }
+        self.send(number, to, Content::Append { append, records });
     }
 
     /// As a host does whose records come from disk: what fits into one request, and at least one.

@@ -5,10 +5,10 @@ use super::{Detail, Stage};
 use crate::host::{Content, Envelope};
 use margay_raft::message::{
     AppendOutcome, AppendResponse, Heartbeat, HeartbeatResponse, PreVote, PreVoteResponse,
-    ReadIndex, ReadIndexResponse, RequestVote, RequestVoteResponse, TimeoutNow,
+    RequestVote, RequestVoteResponse,
 };
 use margay_raft::{AppendEntries, Message, Round};
-use margay_types::Ticks;
+use margay_types::{Index, Term, Ticks};
 
 /// What forged answers claim to honour.
 const HONOURED: Ticks = Ticks::new(10);
@@ -42,82 +42,63 @@ impl Stage {
 fn forge(arguments: &mut Arguments) -> Answer<Content> {
     let kind = arguments.word()?;
     let term = arguments.term()?;
+    if kind == "append" {
+        let previous = arguments.position("prev")?;
+        let append = AppendEntries {
+            term,
+            previous,
+            last: previous.index,
+            may_shorten: false,
+            commit_index: arguments.index("commit")?,
+            stable_index: Index::ZERO,
+            round: Round(0),
+        };
+        return Ok(Content::Append {
+            append,
+            records: Vec::new(),
+        });
+    }
+    forge_message(&kind, term, arguments).map(Content::Message)
+}
+
+fn forge_message(kind: &str, term: Term, arguments: &mut Arguments) -> Answer<Message> {
     let granted = arguments.take_word("granted");
     let round = Round(arguments.number("round")?.unwrap_or(0));
-    let commit_index = arguments.index("commit")?;
-    let stable_index = arguments.index("stable")?;
-    let last = arguments.position("last")?;
-    let message = match kind.as_str() {
-        "append" => {
-            let previous = arguments.position("prev")?;
-            let append = AppendEntries {
-                term,
-                previous,
-                last: previous.index,
-                may_shorten: false,
-                commit_index,
-                stable_index,
-                round,
-            };
-            return Ok(Content::Append {
-                append,
-                records: Vec::new(),
-            });
-        }
-        "prevote" => Message::PreVote(PreVote { term, last }),
+    let (honoured, applies) = (HONOURED, true);
+    Ok(match kind {
+        "prevote" => Message::PreVote(PreVote {
+            term,
+            last: arguments.position("last")?,
+        }),
         "prevote-response" => Message::PreVoteResponse(PreVoteResponse { term, granted }),
-        "vote" => {
-            let transfer = arguments.take_word("transfer");
-            Message::RequestVote(RequestVote {
-                term,
-                last,
-                transfer,
-            })
-        }
+        "vote" => Message::RequestVote(RequestVote {
+            term,
+            last: arguments.position("last")?,
+            transfer: arguments.take_word("transfer"),
+        }),
         "vote-response" => Message::RequestVoteResponse(RequestVoteResponse { term, granted }),
-        "append-response" => {
-            let proven = arguments.index("proven")?;
-            let outcome = AppendOutcome::Accepted { proven };
-            let applies = true;
-            Message::AppendResponse(AppendResponse {
-                term,
-                outcome,
-                round,
-                honoured: HONOURED,
-                applies,
-            })
-        }
+        "append-response" => Message::AppendResponse(AppendResponse {
+            term,
+            outcome: AppendOutcome::Accepted {
+                proven: arguments.index("proven")?,
+            },
+            round,
+            honoured,
+            applies,
+        }),
         "heartbeat" => Message::Heartbeat(Heartbeat {
             term,
-            commit_index,
-            stable_index,
+            commit_index: arguments.index("commit")?,
+            stable_index: Index::ZERO,
             round,
         }),
-        "heartbeat-response" => {
-            let (proven, applies) = (arguments.index("proven")?, true);
-            Message::HeartbeatResponse(HeartbeatResponse {
-                term,
-                round,
-                proven,
-                honoured: HONOURED,
-                applies,
-            })
-        }
-        "timeout-now" => Message::TimeoutNow(TimeoutNow { term }),
-        "read-index" => {
-            let request = arguments.number("request")?.unwrap_or(0);
-            Message::ReadIndex(ReadIndex { term, request })
-        }
-        "read-index-response" => {
-            let request = arguments.number("request")?.unwrap_or(0);
-            let index = Some(arguments.index("index")?);
-            Message::ReadIndexResponse(ReadIndexResponse {
-                term,
-                request,
-                index,
-            })
-        }
-        other => return Err(format!("no message is called {other}").into()),
-    };
-    Ok(Content::Message(message))
+        "heartbeat-response" => Message::HeartbeatResponse(HeartbeatResponse {
+            term,
+            round,
+            proven: arguments.index("proven")?,
+            honoured,
+            applies,
+        }),
+        other => return Err(format!("no message that can be forged is called {other}").into()),
+    })
 }

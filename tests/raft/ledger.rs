@@ -42,7 +42,8 @@ pub(crate) struct Ledger {
     votes: BTreeMap<(Term, ReplicaNumber), ReplicaNumber>,
     transfers: BTreeSet<(Term, ReplicaNumber)>,
     entries: BTreeMap<Position, Seen>,
-    committed: Vec<Position>,
+    /// Each with the term in which it was committed.
+    committed: Vec<(Position, Term)>,
     stable: Index,
 }
 
@@ -51,7 +52,7 @@ impl Ledger {
     pub(crate) fn committed_index(&self) -> Index {
         self.committed
             .last()
-            .map_or(Index::ZERO, |position| position.index)
+            .map_or(Index::ZERO, |(position, _)| position.index)
     }
 
     /// The committed entry at an index.
@@ -60,8 +61,7 @@ impl Ledger {
         place
             .checked_sub(1)
             .and_then(|it| self.committed.get(it))
-            .copied()
-            .unwrap_or_default()
+            .map_or(Position::ZERO, |(position, _)| *position)
     }
 
     /// Who led how many terms so far.
@@ -240,7 +240,9 @@ impl Ledger {
             is_quorum(&voters, voted),
             "n{number} leads term {term} without a quorum of durable votes of {voters:?}"
         );
-        for position in &self.committed {
+        // A candidate of an earlier term may win late, and commit nothing: what later terms committed is not its own.
+        let earlier = self.committed.iter().filter(|(_, by)| *by < term);
+        for (position, _) in earlier {
             assert!(
                 holds(&member.log, *position),
                 "leader completeness: n{number} leads term {term} without {}",
@@ -271,7 +273,7 @@ impl Ledger {
                 .position(index)
                 .expect("what is committed now is in the log");
             if index > self.committed_index() {
-                self.committed.push(position);
+                self.committed.push((position, member.core().term()));
             }
             assert_eq!(
                 self.committed_position(index),

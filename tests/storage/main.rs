@@ -7,6 +7,8 @@ mod crash_points;
 mod damage;
 #[path = "model.rs"]
 mod model;
+#[path = "space.rs"]
+mod space;
 #[path = "workload.rs"]
 mod workload;
 #[path = "world.rs"]

@@ -2,7 +2,7 @@
 //! acknowledged is lost, nothing dead comes back, and the next power cut takes nothing more.
 
 use crate::workload::Workload;
-use crate::world::{World, formatted, recovery_options, directory, try_recover};
+use crate::world::{World, directory, formatted, recovery_options, try_recover};
 use margay::storage::recovery::recover;
 use margay_simulation::disk::VirtualDisk;
 use margay_simulation::disk_fault::{Fate, FaultPlan, Loss};
@@ -13,7 +13,9 @@ const STEPS: usize = 400;
 /// The workload up to the power cut at operation `at` of its first life; `None` if it ends before.
 fn crashed_at(seed: u64, at: u64) -> Option<World> {
     let mut world = World::new(seed);
-    world.disk.set_plan(FaultPlan::crash_at(world.disk.operation_count() + at));
+    world
+        .disk
+        .set_plan(FaultPlan::crash_at(world.disk.operation_count() + at));
     Workload::new(seed).run(&mut world, STEPS);
     world.disk.is_crashed().then_some(world)
 }
@@ -22,7 +24,11 @@ fn operation_count(seed: u64) -> u64 {
     let mut world = World::new(seed);
     let before = world.disk.operation_count();
     Workload::new(seed).run(&mut world, STEPS);
-    assert!(world.log.failure().is_none(), "seed {seed}: {:?}", world.log.failure());
+    assert!(
+        world.log.failure().is_none(),
+        "seed {seed}: {:?}",
+        world.log.failure()
+    );
     world.disk.operation_count() - before
 }
 
@@ -32,7 +38,11 @@ fn losses(at: u64) -> Vec<Loss> {
         1 => Fate::Lost,
         _ => Fate::Readable,
     };
-    vec![Loss::All(fate), Loss::Drawn(at * 2), Loss::Drawn(at * 2 + 1)]
+    vec![
+        Loss::All(fate),
+        Loss::Drawn(at * 2),
+        Loss::Drawn(at * 2 + 1),
+    ]
 }
 
 /// Recovers, works on, cuts the power once more, and recovers again.
@@ -51,13 +61,19 @@ fn goes_on(disk: VirtualDisk, world: &World, seed: u64, loss: &Loss) -> Result<(
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_acknowledged() {
     let count = operation_count(SEED);
-    assert!(count > 100, "a workload of {count} operations proves little");
+    assert!(
+        count > 100,
+        "a workload of {count} operations proves little"
+    );
     for at in 0..count {
         let world = crashed_at(SEED, at).expect("the same seed makes the same operations");
         for loss in losses(at) {
             let disk = world.disk.fork().crash(&loss);
             let result = goes_on(disk, &world, SEED + at, &Loss::All(Fate::Lost));
-            assert!(result.is_ok(), "seed {SEED}, crash at {at}, {loss:?}: {result:?}");
+            assert!(
+                result.is_ok(),
+                "seed {SEED}, crash at {at}, {loss:?}: {result:?}"
+            );
         }
     }
 }
@@ -80,7 +96,10 @@ fn every_subset_of_sectors_of_an_unacknowledged_write_is_survived() {
             let disk = world.disk.fork().crash(&Loss::Mask(mask));
             let result = World::next(disk, world.model.clone(), 2);
             let error = result.err();
-            assert!(error.is_none(), "seed {SEED}, crash at {at}, mask {mask:#x}: {error:?}");
+            assert!(
+                error.is_none(),
+                "seed {SEED}, crash at {at}, mask {mask:#x}: {error:?}"
+            );
             tried += 1;
         }
     }
@@ -102,8 +121,15 @@ fn a_power_cut_at_any_operation_of_recovery_changes_nothing() {
             disk.set_plan(FaultPlan::crash_at(within));
             let options = recovery_options(2);
             let interrupted = disk.run(recover(disk.clone(), &directory(), &options));
-            assert!(disk.is_crashed() || interrupted.is_ok(), "crash at {at}, then {within}");
-            for loss in [Loss::All(Fate::Lost), Loss::All(Fate::Kept), Loss::Drawn(within)] {
+            assert!(
+                disk.is_crashed() || interrupted.is_ok(),
+                "crash at {at}, then {within}"
+            );
+            for loss in [
+                Loss::All(Fate::Lost),
+                Loss::All(Fate::Kept),
+                Loss::Drawn(within),
+            ] {
                 let again = disk.fork().crash(&loss);
                 let error = World::next(again, world.model.clone(), 3).err();
                 assert!(
@@ -121,12 +147,17 @@ fn power_cuts_at_drawn_operations_of_many_workloads_lose_nothing() {
     for seed in 0..40 {
         let count = operation_count(seed);
         let at = (seed * 37) % count.max(1);
-        let Some(world) = crashed_at(seed, at) else { continue };
+        let Some(world) = crashed_at(seed, at) else {
+            continue;
+        };
         for draw in 0..3 {
             let loss = Loss::Drawn(seed * 8 + draw);
             let disk = world.disk.fork().crash(&loss);
             let result = goes_on(disk, &world, seed + 1000, &Loss::Drawn(seed + draw));
-            assert!(result.is_ok(), "seed {seed}, crash at {at}, {loss:?}: {result:?}");
+            assert!(
+                result.is_ok(),
+                "seed {seed}, crash at {at}, {loss:?}: {result:?}"
+            );
         }
     }
 }

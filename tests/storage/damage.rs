@@ -50,7 +50,10 @@ fn a_flipped_bit_is_named_and_never_cut() {
             let damaged = disk.fork();
             damaged.flip_bit(path, at, bit).unwrap();
             let result = check(&damaged, &model);
-            assert!(result.is_ok(), "seed {seed}, draw {draw}, {path:?} {at}.{bit}: {result:?}");
+            assert!(
+                result.is_ok(),
+                "seed {seed}, draw {draw}, {path:?} {at}.{bit}: {result:?}"
+            );
             named += result.unwrap_or_default();
         }
     }
@@ -97,9 +100,15 @@ fn a_lost_segment_is_named() {
 #[test]
 fn lost_and_misdirected_writes_are_named() {
     for at in (60..160).step_by(2) {
-        for fault in [Fault::Lost, Fault::Misdirected(8192), Fault::Misdirected(24_576)] {
+        for fault in [
+            Fault::Lost,
+            Fault::Misdirected(8192),
+            Fault::Misdirected(24_576),
+        ] {
             let plan = FaultPlan::none().with(at, fault);
-            let Some((disk, model)) = covered(5, plan) else { continue };
+            let Some((disk, model)) = covered(5, plan) else {
+                continue;
+            };
             let result = check(&disk, &model);
             assert!(result.is_ok(), "seed 5, {fault:?} at {at}: {result:?}");
         }
@@ -130,7 +139,9 @@ fn a_cluster_of_one_refuses_damage_and_names_it() {
     let damaged = segments(&disk).into_iter().find_map(|path| {
         let damaged = disk.fork();
         damaged.fail_reads(&path, 8192..12_288).unwrap();
-        check(&damaged.fork(), &model).is_ok_and(|named| named > 0).then_some(damaged)
+        check(&damaged.fork(), &model)
+            .is_ok_and(|named| named > 0)
+            .then_some(damaged)
     });
     let damaged = damaged.expect("some segment holds something at its third block");
     let options = margay::storage::recovery::RecoveryOptions {
@@ -142,7 +153,11 @@ fn a_cluster_of_one_refuses_damage_and_names_it() {
     let RecoveryError::AloneAndDamaged { groups, .. } = &error else {
         panic!("another error: {error}");
     };
-    assert!(groups.iter().all(|(_, status)| *status != GroupStatus::Serves));
+    assert!(
+        groups
+            .iter()
+            .all(|(_, status)| *status != GroupStatus::Serves)
+    );
     assert!(error.to_string().contains("group "), "{error}");
     // Whole, it starts.
     let whole = disk.run(recover(disk.clone(), &directory(), &options));
@@ -157,22 +172,34 @@ fn one_damaged_manifest_is_written_again_and_two_refuse() {
         let damaged = disk.fork();
         damaged.flip_bit(copy, 40, 3).unwrap();
         assert_eq!(check(&damaged, &model), Ok(0));
-        let (a, b) = (damaged.bytes(&copies[0]).unwrap(), damaged.bytes(&copies[1]).unwrap());
+        let (a, b) = (
+            damaged.bytes(&copies[0]).unwrap(),
+            damaged.bytes(&copies[1]).unwrap(),
+        );
         assert!(a == b, "the damaged copy was not written again");
     }
     for copy in &copies {
         disk.overwrite(copy, 0, &[0x55; 64]).unwrap();
     }
-    let refused = try_recover(&disk, 2).map(|recovered| recovered.report).unwrap_err();
-    let is_manifest =
-        matches!(refused, RecoveryError::Storage(StorageError::Manifest { .. }));
+    let refused = try_recover(&disk, 2)
+        .map(|recovered| recovered.report)
+        .unwrap_err();
+    let is_manifest = matches!(
+        refused,
+        RecoveryError::Storage(StorageError::Manifest { .. })
+    );
     assert!(is_manifest, "another error: {refused}");
 }
 
 #[test]
 fn a_failed_write_ends_the_life_and_loses_nothing_acknowledged() {
     for at in 60..140 {
-        for fault in [Fault::Error, Fault::Full, Fault::Short(512), Fault::Short(4096)] {
+        for fault in [
+            Fault::Error,
+            Fault::Full,
+            Fault::Short(512),
+            Fault::Short(4096),
+        ] {
             let mut world = World::new(3);
             world.disk.set_plan(FaultPlan::none().with(at, fault));
             Workload::new(3).run(&mut world, 160);

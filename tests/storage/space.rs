@@ -21,9 +21,8 @@ fn recycled(seed: u64, plan: FaultPlan) -> Option<(VirtualDisk, Model)> {
     world.disk.set_capacity_bytes(1 << 20);
     world.disk.set_plan(plan);
     Workload::new(seed).run(&mut world, 1200);
-    let is_covered = world.settle()
-        && world.log.on_idle(Duration::from_millis(9)).is_ok()
-        && world.settle();
+    let is_covered =
+        world.settle() && world.log.on_idle(Duration::from_millis(9)).is_ok() && world.settle();
     is_covered.then(|| (world.disk.crash(&Loss::All(Fate::Kept)), world.model))
 }
 
@@ -47,7 +46,9 @@ fn a_lost_write_over_an_earlier_generation_is_damage() {
     drop(probe);
     for at in (250..600).step_by(7) {
         let plan = FaultPlan::none().with(at, Fault::Lost);
-        let Some((disk, model)) = recycled(3, plan) else { continue };
+        let Some((disk, model)) = recycled(3, plan) else {
+            continue;
+        };
         let recovered = try_recover(&disk, 2).unwrap();
         let checked = model.check_damaged(&found(&disk, &recovered.groups));
         assert!(checked.is_ok(), "seed 3, lost write at {at}: {checked:?}");
@@ -63,13 +64,23 @@ fn a_full_disk_recovers_and_goes_on_when_there_is_room() {
     let mut workload = Workload::new(4);
     for life in 2..8 {
         workload.run(&mut world, 150);
-        assert!(world.log.failure().is_none(), "life {life}: {:?}", world.log.failure());
+        assert!(
+            world.log.failure().is_none(),
+            "life {life}: {:?}",
+            world.log.failure()
+        );
         let disk = world.disk.crash(&Loss::Drawn(life));
         world = World::next(disk, world.model, life).unwrap();
     }
-    world.disk.set_capacity_bytes(used + 4 * options().segment_bytes);
+    world
+        .disk
+        .set_capacity_bytes(used + 4 * options().segment_bytes);
     workload.run(&mut world, 150);
-    assert!(world.settle(), "the log does not go on: {:?}", world.log.failure());
+    assert!(
+        world.settle(),
+        "the log does not go on: {:?}",
+        world.log.failure()
+    );
 }
 
 async fn free(disk: &VirtualDisk) -> u64 {

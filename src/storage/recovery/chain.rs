@@ -57,7 +57,9 @@ impl LiveSegment {
     /// Could it have held batches that are gone without a trace?
     pub(crate) fn is_suspect(&self) -> bool {
         match self.look {
-            Look::Torn | Look::Unreadable | Look::Missing => self.entry.full.is_none() && self.header.is_none(),
+            Look::Torn | Look::Unreadable | Look::Missing => {
+                self.entry.full.is_none() && self.header.is_none()
+            }
             Look::Written | Look::Spare => false,
         }
     }

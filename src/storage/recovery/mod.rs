@@ -36,9 +36,9 @@ use super::log_manifest::LogManifest;
 use super::manifest::{ManifestFiles, ManifestKind};
 use super::options::LogOptions;
 use super::resume::{Resume, ResumedGroup};
-use margay_types::{GroupId, ProcessLife};
 use chain::{LiveSegment, Look};
 use gather::Told;
+use margay_types::{GroupId, ProcessLife};
 use restart::{LogFiles, Restarted};
 use std::path::{Path, PathBuf};
 
@@ -207,7 +207,9 @@ async fn resume<D: Disk>(
     groups: &[RecoveredGroup],
 ) -> Result<Resume<D>, StorageError> {
     // What a damaged group needs is not known, so nothing is freed until it is repaired.
-    let is_held = groups.iter().any(|group| group.status != GroupStatus::Serves);
+    let is_held = groups
+        .iter()
+        .any(|group| group.status != GroupStatus::Serves);
     let segments = restarted.roles.open_used(&files, is_held).await?;
     let spares = restarted.roles.open_spares(&files).await?;
     let resumed: Vec<ResumedGroup> = groups.iter().filter_map(group::resumed).collect();

@@ -2,6 +2,7 @@ use super::*;
 use crate::storage::batch::BatchHeader;
 use crate::storage::recovery::runs::FoundRecords;
 use crate::storage::witness::Witness;
+use proptest::prelude::*;
 
 const SEGMENT: SegmentName = SegmentName {
     number: 1,
@@ -217,4 +218,24 @@ fn an_empty_log_starts_at_its_first_sequence() {
         place: None,
     };
     assert_eq!(chain.tail, tail);
+}
+
+proptest! {
+    /// Segments are scanned in any order (invariant 7), over two lives with holes and damage.
+    #[test]
+    fn the_order_of_scanning_does_not_matter(
+        found in prop::collection::vec((1u64..14, 0u8..4), 14).prop_map(|choices| {
+            let mut found = life(1, 9, 1, HeaderHash::ZERO);
+            found.extend(life(7, 12, 2, hash(6, 1)));
+            for (batch, (durable, damage)) in found.iter_mut().zip(choices) {
+                let before = batch.header.sequence - 1;
+                batch.header.durable_sequence = before.min(durable);
+                batch.is_whole = damage > 0;
+            }
+            found
+        }).prop_flat_map(|found| (Just(found.clone()), Just(found).prop_shuffle()))
+    ) {
+        let (ordered, shuffled) = found;
+        prop_assert_eq!(follow_all(ordered), follow_all(shuffled));
+    }
 }

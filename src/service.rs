@@ -35,7 +35,13 @@ struct Plan {
 /// # Errors
 /// What the machine refuses, or why a shard could not be made.
 pub(crate) fn run(machines: &Registry, start: Start) -> Result<u8, RuntimeError> {
-    let Start { config, node, shards, signals, lock } = start;
+    let Start {
+        config,
+        node,
+        shards,
+        signals,
+        lock,
+    } = start;
     let disk = disk_probe::probe(&config.data)?;
     let (life, seed) = draw()?;
     let plan = Plan {
@@ -62,11 +68,21 @@ impl Plan {
         let restored = boot(&seams.disk, &self.data, self.facts.life, self.log)
             .await
             .map_err(|error| not_booted(&error))?;
-        seams.disk.register(restored.log.pool(), limits::REGISTERED_BLOCKS);
-        let facts = NodeFacts { address: seams.address.to_string(), ..self.facts };
-        let shard =
-            Shard::new(facts.clone(), self.machines, restored, seams.outbox, seams.clock)
-                .map_err(|error| not_made(&error))?;
+        seams
+            .disk
+            .register(restored.log.pool(), limits::REGISTERED_BLOCKS);
+        let facts = NodeFacts {
+            address: seams.address.to_string(),
+            ..self.facts
+        };
+        let shard = Shard::new(
+            facts.clone(),
+            self.machines,
+            restored,
+            seams.outbox,
+            seams.clock,
+        )
+        .map_err(|error| not_made(&error))?;
         Ok(ShardCore::new(facts, shard))
     }
 }
@@ -81,11 +97,17 @@ fn not_booted(error: &BootError) -> RuntimeError {
         )
         | BootError::Restore(_) => exit::CONFIGURATION,
     };
-    RuntimeError::Core { message: error.to_string(), exit_code }
+    RuntimeError::Core {
+        message: error.to_string(),
+        exit_code,
+    }
 }
 
 fn not_made(error: &ShardError) -> RuntimeError {
-    RuntimeError::Core { message: error.to_string(), exit_code: exit::CONFIGURATION }
+    RuntimeError::Core {
+        message: error.to_string(),
+        exit_code: exit::CONFIGURATION,
+    }
 }
 
 fn log_options(config: &Config) -> LogOptions {

@@ -9,23 +9,19 @@ use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_simulation::disk_random::Random;
 use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
 
-pub struct Workload {
+pub(crate) struct Workload {
     random: Random,
     write: u64,
     groups: u64,
 }
 
 impl Workload {
-    pub fn new(seed: u64) -> Self {
-        Self {
-            random: Random::new(seed),
-            write: 0,
-            groups: 4,
-        }
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { random: Random::new(seed), write: 0, groups: 4 }
     }
 
     /// Runs `steps` steps, or until the log fails or the power goes off.
-    pub fn run(&mut self, world: &mut World, steps: usize) {
+    pub(crate) fn run(&mut self, world: &mut World, steps: usize) {
         for _ in 0..steps {
             if !self.step(world) || world.disk.is_crashed() {
                 return;
@@ -44,13 +40,7 @@ impl Workload {
             15 => self.checkpoint(world),
             16..=18 => world.submit(),
             19..=21 => world.submit() && world.deliver(),
-            22 => {
-                world
-                    .log
-                    .on_idle(std::time::Duration::from_millis(9))
-                    .is_ok()
-                    && world.deliver()
-            }
+            22 => world.log.on_idle(std::time::Duration::from_millis(9)).is_ok() && world.deliver(),
             _ => self.tend(world),
         };
         went_well && (!self.random.chance(1, 40) || world.pass_time())
@@ -79,22 +69,17 @@ impl Workload {
         if world.model.state().contains_key(&group) {
             return Some(group);
         }
-        let result = world.log.create_group(group, &created(group));
-        world.note(Told::Create(group), result).then_some(group)
+        let replica = world.model.next_replica();
+        let result = world.log.create_group(group, &created(group, replica));
+        world.note(Told::Create(group, replica), result).then_some(group)
     }
 
     fn entry(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else {
-            return false;
-        };
+        let Some(group) = self.group(world) else { return false };
         let model = world.model.state()[&group].clone();
         let count = 1 + self.random.below(3);
         for number in 0..count {
-            let term = model
-                .hard_state
-                .term
-                .max(model.last().term)
-                .max(Term::new(1));
+            let term = model.hard_state.term.max(model.last().term).max(Term::new(1));
             let index = Index::new(model.last().index.number() + 1 + number);
             let position = Position { term, index };
             let length = usize::try_from(self.random.below(1500)).unwrap();
@@ -118,24 +103,13 @@ impl Workload {
 
     /// A vote in the present term, if there is none yet, or a greater term.
     fn hard_state(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else {
-            return false;
-        };
+        let Some(group) = self.group(world) else { return false };
         let now = world.model.state()[&group].hard_state;
         let vote = ReplicaNumber::new(u16::try_from(1 + self.random.below(5)).unwrap());
         let next = match now.voted_for {
-            None if now.term > Term::ZERO => HardState {
-                voted_for: Some(vote),
-                ..now
-            },
-            _ if self.random.chance(1, 2) => HardState {
-                term: now.term.next(),
-                voted_for: None,
-            },
-            _ => HardState {
-                term: now.term.next(),
-                voted_for: Some(vote),
-            },
+            None if now.term > Term::ZERO => HardState { voted_for: Some(vote), ..now },
+            _ if self.random.chance(1, 2) => HardState { term: now.term.next(), voted_for: None },
+            _ => HardState { term: now.term.next(), voted_for: Some(vote) },
         };
         let write = self.next_write();
         let result = world.log.save_hard_state(group, next, write);
@@ -143,13 +117,20 @@ impl Workload {
     }
 
     fn truncate(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else {
-            return false;
-        };
+        let Some(group) = self.group(world) else { return false };
         let model = world.model.state()[&group].clone();
         let (low, high) = (model.checkpoint.index.number(), model.last().index.number());
         if high <= low {
             return true;
+        }
+        // Entries are only replaced by those of a later leader: index and term name one entry for ever.
+        if model.last().term >= model.hard_state.term {
+            let next = HardState { term: model.last().term.next(), voted_for: None };
+            let write = self.next_write();
+            let result = world.log.save_hard_state(group, next, write);
+            if !world.note(Told::HardState(group, next), result) {
+                return false;
+            }
         }
         let from = Index::new(high - self.random.below((high - low).min(4)));
         let write = self.next_write();
@@ -159,9 +140,7 @@ impl Workload {
 
     /// A checkpoint of one to three chunks at an index of the log.
     fn checkpoint(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else {
-            return false;
-        };
+        let Some(group) = self.group(world) else { return false };
         self.checkpoint_of(world, group)
     }
 
@@ -172,16 +151,10 @@ impl Workload {
             return true;
         }
         let index = Index::new(low + 1 + self.random.below(high - low));
-        let at = Position {
-            term: model.entries[&index].0,
-            index,
-        };
+        let at = Position { term: model.entries[&index].0, index };
         let chunks = u32::try_from(1 + self.random.below(3)).unwrap();
         for number in 0..chunks {
-            let header = ChunkHeader {
-                stream_epoch: 0,
-                number,
-            };
+            let header = ChunkHeader { stream_epoch: 0, number };
             let bytes = chunk_bytes(at, number);
             if world.log.write_chunk(group, index, header, &bytes).is_err() {
                 return false;
@@ -193,7 +166,7 @@ impl Workload {
             first_origin: 0,
             stream_bytes: 0,
             chunks,
-            replica: ReplicaNumber::new(1),
+            replica: model.replica,
             tail: Tail::Keep,
             stream_hash: [0; 16],
             live_hash: [0; 16],
@@ -211,9 +184,7 @@ impl Workload {
         }
         world.log.tend();
         if self.random.chance(1, 8) {
-            let Some(group) = self.group(world) else {
-                return false;
-            };
+            let Some(group) = self.group(world) else { return false };
             let result = world.log.remove_group(group);
             return world.note(Told::Remove(group), result);
         }
@@ -222,7 +193,7 @@ impl Workload {
 }
 
 /// What a chunk of a checkpoint holds: anything, as long as a test knows it again.
-pub fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
+pub(crate) fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
     let mut bytes = vec![at.index.number().to_le_bytes()[0]; 700];
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes

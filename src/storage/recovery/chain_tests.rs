@@ -162,8 +162,7 @@ fn a_full_segment_that_lost_its_end_has_lost_acknowledged_batches() {
             full: Some(full),
         },
         header: None,
-        is_suspect: false,
-        is_clean_spare: false,
+        look: Look::Written,
     };
     let chain = follow(life(1, 3, 1, HeaderHash::ZERO), &[live], 1);
     assert_eq!(lost(&chain), vec![4]);
@@ -185,8 +184,7 @@ fn freed_segments_leave_no_damage_behind() {
             full: Some(full),
         },
         header: None,
-        is_suspect: false,
-        is_clean_spare: false,
+        look: Look::Written,
     };
     let mut found = life(3, 9, 1, hash(2, 1));
     found.retain(|batch| batch.header.sequence != 5 && batch.header.sequence != 6);
@@ -203,8 +201,7 @@ fn freed_segments_leave_no_damage_behind() {
             full: None,
         },
         header: None,
-        is_suspect: true,
-        is_clean_spare: false,
+        look: Look::Torn,
     };
     let chain = follow(found, &[live.to_vec(), vec![suspect]].concat(), 1);
     assert_eq!(lost(&chain), vec![5, 6]);

@@ -37,6 +37,8 @@ use super::manifest::{ManifestFiles, ManifestKind};
 use super::options::LogOptions;
 use super::resume::{Resume, ResumedGroup};
 use margay_types::{GroupId, ProcessLife};
+use chain::{LiveSegment, Look};
+use gather::Told;
 use restart::{LogFiles, Restarted};
 use std::path::{Path, PathBuf};
 
@@ -138,7 +140,7 @@ pub async fn recover<D: Disk>(
     let gathered = gather::gather(&disk, directory, &manifest).await?;
     let chain = chain::follow(gathered.batches, &gathered.live, 1);
     let told = gather::tell(&disk, directory, &manifest, &chain).await;
-    let unnamed = told.unnamed.iter().copied().max().unwrap_or(0);
+    let unnamed = last_unnamed(&told, &gathered.live, chain.tail.sequence);
     let merged = told.facts.merge().into_iter();
     let groups: Vec<RecoveredGroup> = merged
         .map(|(group, merged)| verdict::judge(group, merged, unnamed))
@@ -167,6 +169,17 @@ pub async fn recover<D: Disk>(
     })
 }
 
+/// The last batch of which something was lost that nobody can name, 0 if there is none. A newest segment that is not there
+/// may have held what followed the end that was found.
+fn last_unnamed(told: &Told, live: &[LiveSegment], tail: u64) -> u64 {
+    let is_missing =
+        |segment: &LiveSegment| segment.look == Look::Missing && segment.entry.full.is_none();
+    match live.iter().any(is_missing) {
+        true => tail,
+        false => told.unnamed.iter().copied().max().unwrap_or(0),
+    }
+}
+
 fn refuse_alone(
     directory: &Path,
     groups: &[RecoveredGroup],
@@ -192,7 +205,9 @@ async fn resume<D: Disk>(
     restarted: Restarted,
     groups: &[RecoveredGroup],
 ) -> Result<Resume<D>, StorageError> {
-    let segments = restarted.roles.open_used(&files).await?;
+    // What a damaged group needs is not known, so nothing is freed until it is repaired.
+    let is_held = groups.iter().any(|group| group.status != GroupStatus::Serves);
+    let segments = restarted.roles.open_used(&files, is_held).await?;
     let spares = restarted.roles.open_spares(&files).await?;
     let resumed: Vec<ResumedGroup> = groups.iter().filter_map(group::resumed).collect();
     Ok(Resume {
@@ -204,6 +219,7 @@ async fn resume<D: Disk>(
         covered_sequence: restarted.batch.item.sequence - 1,
         restart: restarted.batch.item,
         segments,
+        held: restarted.roles.held,
         spares,
         groups: resumed,
     })

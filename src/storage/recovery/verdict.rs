@@ -4,6 +4,7 @@
 //! does not serve until the others have helped; the rest of the log is not held up by it.
 
 use super::super::payload::{Created, Head};
+use super::super::resume::ReplicaIdentity;
 use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged, Place};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, Term};
@@ -30,7 +31,7 @@ pub enum Damage {
     Truncation,
     /// Marks or parts of a checkpoint are lost: refill.
     Checkpoint,
-    /// Nothing says who the replica is.
+    /// Nothing says who the replica is, or two records do not agree.
     Birth,
 }
 
@@ -78,6 +79,8 @@ pub struct TermRun {
 pub struct RecoveredGroup {
     /// Which group.
     pub group: GroupId,
+    /// Who it is, if its birth or a head is there.
+    pub identity: Option<ReplicaIdentity>,
     /// Its birth, if that record is still there; else its head names the replica.
     pub created: Option<(Created, Place)>,
     /// The latest head, if there is one.
@@ -101,12 +104,13 @@ pub struct RecoveredGroup {
 }
 
 /// Judges one group. `unnamed` is the last batch that was lost without a trace, 0 if none was.
-pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGroup {
+pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: u64) -> RecoveredGroup {
     let last = merged.last();
     let checkpoint = merged
         .checkpoint
         .as_ref()
         .map_or(Position::ZERO, |it| it.pointer.at);
+    forget_doubtful(&mut merged, checkpoint.index, unnamed);
     let status = match find_damage(&merged, checkpoint.index, last.index, unnamed) {
         Some((range, reason)) => GroupStatus::Damaged { range, reason },
         None => GroupStatus::Serves,
@@ -126,6 +130,7 @@ pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGr
     }
     RecoveredGroup {
         group,
+        identity: merged.identity,
         created: merged.created,
         head: merged.head,
         hard_state: merged.hard_state,
@@ -137,6 +142,16 @@ pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGr
         entries: merged.entries,
         status,
     }
+}
+
+/// What was lost without a name may have replaced entries before it. Those that the checkpoint stands for are not worth
+/// the doubt; the others are confirmed by a later head or held against the group.
+fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: u64) {
+    let Merged { entries, origins, .. } = merged;
+    entries.retain(|index, _| {
+        let origin = origins.get(index).map_or(0, |origin| origin.sequence);
+        *index > checkpoint || unnamed == 0 || origin > unnamed
+    });
 }
 
 /// The lowest position from which the log is whole up to its end.
@@ -197,6 +212,7 @@ fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) ->
 fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
     match loss {
         Loss::HardState => Some((last..=last, Damage::HardState)),
+        Loss::Birth => Some((Index::ZERO..=last, Damage::Birth)),
         Loss::TwoVotes(_) => Some((last..=last, Damage::TwoVotes)),
         Loss::Truncation(from) => Some((from..=last.max(from), Damage::Truncation)),
         Loss::Other(index) => (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint)),

@@ -40,7 +40,8 @@ impl Attachments {
         self.connections.insert(connection, Vec::new());
     }
 
-    /// Attaches a session and gives its number on this connection. Attaching again gives another number; both lead to the session.
+    /// Attaches a session and gives its number on this connection. Attaching again gives another number; both lead to
+    /// the session.
     pub(crate) fn attach(
         &mut self,
         connection: ConnectionId,

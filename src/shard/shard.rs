@@ -3,7 +3,8 @@
 //! ```text
 //!   begin_turn   one time for all events of the turn; results of cold work
 //!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
-//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied, answers go out
+//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied, answers
+//!                go out
 //!                4 messages gathered for peers go out
 //! ```
 

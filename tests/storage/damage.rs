@@ -1,5 +1,5 @@
-//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and reason, and
-//! whoever serves lost nothing. Damage is never taken for a torn tail.
+//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and reason,
+//! and whoever serves lost nothing. Damage is never taken for a torn tail.
 
 use crate::model::Model;
 use crate::workload::Workload;

@@ -98,8 +98,8 @@ impl Model {
 }
 
 impl Model {
-    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
-    /// is named. Gives how many are named.
+    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
+    /// something is named. Gives how many are named.
     pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
         assert_eq!(self.acknowledged, self.told.len(), "only acknowledged things can be damaged");
         let serving: BTreeMap<GroupId, &Found> =

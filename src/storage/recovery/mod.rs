@@ -169,8 +169,8 @@ pub async fn recover<D: Disk>(
     })
 }
 
-/// The last batch of which something was lost that nobody can name, 0 if there is none. A newest segment that is not there
-/// may have held what followed the end that was found.
+/// The last batch of which something was lost that nobody can name, 0 if there is none. A newest segment that is not
+/// there may have held what followed the end that was found.
 fn last_unnamed(told: &Told, live: &[LiveSegment], tail: u64) -> u64 {
     let is_missing =
         |segment: &LiveSegment| segment.look == Look::Missing && segment.entry.full.is_none();

@@ -251,6 +251,12 @@ impl Protocol {
         Ok(sequence)
     }
 
+    /// Sends everything in flight a second time, over another connection where there are several to a shard: how a
+    /// checker makes duplicates. Nothing is applied twice, and each command completes once.
+    pub fn repeat_in_flight(&mut self, key: SessionKey) {
+        self.send_twice(key);
+    }
+
     /// Asks a query; `encode` appends its bytes.
     pub fn ask(&mut self, question: Question, encode: impl FnOnce(&mut Vec<u8>)) -> QueryKey {
         let mut payload = self.queries.buffer();
@@ -288,3 +294,6 @@ impl Protocol {
 #[cfg(test)]
 #[path = "protocol_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod chaos_tests;

@@ -57,7 +57,9 @@ impl LiveSegment {
     /// Could it have held batches that are gone without a trace?
     pub(crate) fn is_suspect(&self) -> bool {
         match self.look {
-            Look::Torn | Look::Unreadable | Look::Missing => self.entry.full.is_none() && self.header.is_none(),
+            Look::Torn | Look::Unreadable | Look::Missing => {
+                self.entry.full.is_none() && self.header.is_none()
+            }
             Look::Written | Look::Spare => false,
         }
     }
@@ -335,7 +337,10 @@ impl<'a> Walk<'a> {
     /// them, and every other live segment is accounted for.
     fn freed_until(&self, sequence: u64) -> Option<(u64, Option<HeaderHash>)> {
         let is_behind_full = self.full().any(|full| full.last_sequence + 1 == sequence);
-        if !is_behind_full || self.live.iter().any(LiveSegment::is_suspect) {
+        let is_listed = self
+            .full()
+            .any(|full| (full.first_sequence..=full.last_sequence).contains(&sequence));
+        if !is_behind_full || is_listed || self.live.iter().any(LiveSegment::is_suspect) {
             return None;
         }
         let behind = self.live.iter().filter_map(LiveSegment::start);

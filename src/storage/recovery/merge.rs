@@ -246,8 +246,15 @@ impl Merged {
         self.promise(origin, head.hard_state);
         self.head_sequence = self.head_sequence.max(origin.sequence);
         self.head = Some(head);
-        if self.last() != head.last {
+        let last = self.last();
+        if last.index > head.last.index {
+            self.losses.push((origin, Loss::Truncation(head.last.index.next())));
+        } else if last != head.last {
             self.losses.push((origin, Loss::Head(head.last)));
+        }
+        let checkpoint = self.checkpoint.as_ref().map_or(Index::ZERO, |it| it.pointer.at.index);
+        if head.checkpoint > checkpoint {
+            self.losses.push((origin, Loss::Other(head.checkpoint)));
         }
     }
 

@@ -139,11 +139,11 @@ pub async fn recover<D: Disk>(
     })?;
     let gathered = gather::gather(&disk, directory, &manifest).await?;
     let chain = chain::follow(gathered.batches, &gathered.live, 1);
-    let told = gather::tell(&disk, directory, &manifest, &chain).await;
-    let unnamed = last_unnamed(&told, &gathered.live, chain.tail.sequence);
+    let mut told = gather::tell(&disk, directory, &manifest, &chain).await;
+    let unnamed = all_unnamed(&mut told, &gathered.live, chain.tail.sequence);
     let merged = told.facts.merge().into_iter();
     let groups: Vec<RecoveredGroup> = merged
-        .map(|(group, merged)| verdict::judge(group, merged, unnamed))
+        .map(|(group, merged)| verdict::judge(group, merged, &unnamed))
         .collect();
     refuse_alone(directory, &groups, options.peers)?;
     let mut files = LogFiles {
@@ -169,15 +169,16 @@ pub async fn recover<D: Disk>(
     })
 }
 
-/// The last batch of which something was lost that nobody can name, 0 if there is none. A newest segment that is not
-/// there may have held what followed the end that was found.
-fn last_unnamed(told: &Told, live: &[LiveSegment], tail: u64) -> u64 {
+/// Batches of which something was lost that nobody can name. A newest segment that is not there may have held what
+/// followed the end that was found.
+fn all_unnamed(told: &mut Told, live: &[LiveSegment], tail: u64) -> Vec<u64> {
     let is_missing =
         |segment: &LiveSegment| segment.look == Look::Missing && segment.entry.full.is_none();
-    match live.iter().any(is_missing) {
-        true => tail,
-        false => told.unnamed.iter().copied().max().unwrap_or(0),
+    let mut unnamed = std::mem::take(&mut told.unnamed);
+    if live.iter().any(is_missing) {
+        unnamed.push(tail);
     }
+    unnamed
 }
 
 fn refuse_alone(

@@ -97,14 +97,14 @@ pub struct RecoveredGroup {
     pub configurations: Vec<(Index, Vec<u8>)>,
     /// Its checkpoint, if it is not the one that it was born with.
     pub checkpoint: Option<FoundCheckpoint>,
-    /// Entries that are here, by index; those without a place are faulty.
+    /// Entries above the floor, by index; those without a place are faulty.
     pub entries: BTreeMap<Index, EntryFacts>,
     /// May it act?
     pub status: GroupStatus,
 }
 
-/// Judges one group. `unnamed` is the last batch that was lost without a trace, 0 if none was.
-pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: u64) -> RecoveredGroup {
+/// Judges one group. `unnamed` are the batches that were lost without a trace.
+pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> RecoveredGroup {
     let last = merged.last();
     let checkpoint = merged
         .checkpoint
@@ -116,18 +116,11 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: u64) -> Recover
         None => GroupStatus::Serves,
     };
     let floor = floor(&merged.entries, checkpoint, last.index);
-    let runs = merged
-        .entries
-        .range(floor.index.next()..=last.index.max(floor.index.next()));
-    let mut term_runs: Vec<TermRun> = Vec::new();
-    for (index, entry) in runs {
-        if term_runs.last().is_none_or(|run| run.term != entry.term) {
-            term_runs.push(TermRun {
-                first: *index,
-                term: entry.term,
-            });
-        }
-    }
+    // What stands at or below the floor is not contiguous with the rest, so nobody may read it as log.
+    let entries = merged.entries.split_off(&floor.index.next());
+    let mut configurations = merged.configurations;
+    let above = configurations.split_off(&floor.index.next());
+    let in_force = configurations.pop_last().filter(|_| unnamed.is_empty());
     RecoveredGroup {
         group,
         identity: merged.identity,
@@ -135,18 +128,29 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: u64) -> Recover
         head: merged.head,
         hard_state: merged.hard_state,
         floor,
-        term_runs,
+        term_runs: term_runs(&entries),
         last,
-        configurations: merged.configurations.into_iter().collect(),
+        configurations: in_force.into_iter().chain(above).collect(),
         checkpoint: merged.checkpoint,
-        entries: merged.entries,
+        entries,
         status,
     }
 }
 
+fn term_runs(entries: &BTreeMap<Index, EntryFacts>) -> Vec<TermRun> {
+    let mut runs: Vec<TermRun> = Vec::new();
+    for (index, entry) in entries {
+        if runs.last().is_none_or(|run| run.term != entry.term) {
+            runs.push(TermRun { first: *index, term: entry.term });
+        }
+    }
+    runs
+}
+
 /// What was lost without a name may have replaced entries before it. Those that the checkpoint stands for are not worth
 /// the doubt; the others are confirmed by a later head or held against the group.
-fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: u64) {
+fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: &[u64]) {
+    let unnamed = unnamed.iter().copied().max().unwrap_or(0);
     let Merged { entries, origins, .. } = merged;
     entries.retain(|index, _| {
         let origin = origins.get(index).map_or(0, |origin| origin.sequence);
@@ -184,7 +188,12 @@ fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Inde
 
 type Finding = (RangeInclusive<Index>, Damage);
 
-fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) -> Option<Finding> {
+fn find_damage(
+    merged: &Merged,
+    checkpoint: Index,
+    last: Index,
+    unnamed: &[u64],
+) -> Option<Finding> {
     let is_known = match (&merged.created, &merged.checkpoint) {
         (Some(_), _) => true,
         (None, Some(_)) => merged.head.is_some(),
@@ -193,8 +202,11 @@ fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) ->
     if !is_known {
         return Some((Index::ZERO..=last, Damage::Birth));
     }
-    if unnamed > 0 && merged.head_sequence <= unnamed {
+    if unnamed.iter().any(|lost| merged.head_sequence <= *lost) {
         return Some((checkpoint.next()..=last.next(), Damage::Head));
+    }
+    if let Some(doubtful) = replaced_perhaps(merged, checkpoint, unnamed) {
+        return Some((doubtful, Damage::Head));
     }
     let by_loss = merged
         .losses
@@ -207,6 +219,24 @@ fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) ->
         .next()
         .or_else(|| missing_chunks(merged))
         .or_else(|| damaged_entries(&merged.entries, checkpoint, last))
+}
+
+/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced
+/// within it. With equal terms they cannot, for terms never fall along a log.
+fn replaced_perhaps(
+    merged: &Merged,
+    checkpoint: Index,
+    unnamed: &[u64],
+) -> Option<RangeInclusive<Index>> {
+    let entries = || merged.entries.range(checkpoint.next()..);
+    let sequence = |index: &Index| merged.origins.get(index).map_or(0, |it| it.sequence);
+    let pairs = entries().zip(entries().skip(1));
+    let mut doubtful = pairs.filter(|((index, entry), (next_index, next))| {
+        let (before, behind) = (sequence(index), sequence(next_index));
+        let straddles = unnamed.iter().any(|lost| before < *lost && *lost < behind);
+        straddles && entry.term != next.term
+    });
+    doubtful.next().map(|((index, _), (next_index, _))| *index..=*next_index)
 }
 
 fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {

@@ -5,6 +5,10 @@ use margay::storage::recovery::{GroupStatus, RecoveredGroup};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, ReplicaNumber, Term};
 use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Payloads are compared often and never changed.
+pub(crate) type Payload = Rc<Vec<u8>>;
 
 /// One thing that a log was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub(crate) enum Told {
     Remove(GroupId),
     HardState(GroupId, HardState),
     Truncate(GroupId, Index),
-    Entry(GroupId, Position, Vec<u8>),
+    Entry(GroupId, Position, Payload),
     /// A checkpoint at this position; its chunks came before.
     Checkpoint(GroupId, Position),
 }
@@ -23,7 +27,7 @@ pub(crate) enum Told {
 pub(crate) struct GroupModel {
     pub(crate) replica: ReplicaNumber,
     pub(crate) hard_state: HardState,
-    pub(crate) entries: BTreeMap<Index, (Term, Vec<u8>)>,
+    pub(crate) entries: BTreeMap<Index, (Term, Payload)>,
     pub(crate) checkpoint: Position,
 }
 
@@ -47,6 +51,7 @@ pub(crate) struct Model {
     told: Vec<Told>,
     acknowledged: usize,
     births: u16,
+    now: State,
 }
 
 impl Model {
@@ -57,6 +62,7 @@ impl Model {
     }
 
     pub(crate) fn tell(&mut self, told: Told) -> usize {
+        apply(&mut self.now, &told);
         self.told.push(told);
         self.told.len()
     }
@@ -67,8 +73,8 @@ impl Model {
     }
 
     /// The state after everything that was told.
-    pub(crate) fn state(&self) -> State {
-        after(&self.told)
+    pub(crate) fn state(&self) -> &State {
+        &self.now
     }
 
     /// Finds the prefix that was recovered and forgets what is behind it.
@@ -86,6 +92,7 @@ impl Model {
             if describe(&state, &found).is_empty() {
                 self.told.truncate(end);
                 self.acknowledged = end;
+                self.now = state;
                 return Ok(());
             }
         }
@@ -99,8 +106,7 @@ impl Model {
 }
 
 impl Model {
-    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
-    /// something
+    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
     /// is named. Gives how many are named.
     pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
         assert_eq!(
@@ -118,7 +124,7 @@ impl Model {
             .filter(|it| !it.serves)
             .map(|it| it.group)
             .collect();
-        let mut state = self.state();
+        let mut state = self.now.clone();
         state.retain(|group, _| !named.contains(group));
         let differences = describe(&state, &serving);
         match differences.is_empty() {
@@ -139,7 +145,7 @@ pub(crate) struct Found {
     pub(crate) last: Position,
     pub(crate) floor: Position,
     pub(crate) checkpoint: Position,
-    pub(crate) entries: BTreeMap<Index, (Term, Vec<u8>)>,
+    pub(crate) entries: BTreeMap<Index, (Term, Payload)>,
 }
 
 impl Found {
@@ -149,7 +155,7 @@ impl Found {
             .iter()
             .filter(|(_, entry)| entry.place.is_some());
         let entries = entries
-            .map(|(index, entry)| (*index, (entry.term, payload(*index))))
+            .map(|(index, entry)| (*index, (entry.term, Rc::new(payload(*index)))))
             .collect();
         Self {
             group: group.group,
@@ -200,7 +206,7 @@ fn apply(state: &mut State, told: &Told) {
         }
         Told::Entry(group, position, payload) => {
             let entries = &mut state.entry(*group).or_default().entries;
-            entries.insert(position.index, (position.term, payload.clone()));
+            entries.insert(position.index, (position.term, Rc::clone(payload)));
         }
         Told::Checkpoint(group, at) => state.entry(*group).or_default().checkpoint = *at,
     }

@@ -332,3 +332,7 @@ fn agreeable(log: &Log, hint: Position) -> Index {
         highest.index
     }
 }
+
+#[cfg(test)]
+#[path = "replication_tests.rs"]
+mod tests;

@@ -1,1 +1,42 @@
 //! The client: a pure protocol with thin drivers.
+//!
+//! ```text
+//!   application      commands, queries                      completions, in program order
+//!                        │                                        ▲
+//!   ┌────────────────────▼────────────────────────────────────────┴───────────────────────┐
+//!   │ protocol    sessions ── sequencer (numbers, window, what may have to be sent again)  │
+//!   │             router ──── map (who is where), leader hints                             │
+//!   │             links ───── hello, frames in and out, keep-alives                        │
+//!   └────────────────────▲────────────────────────────────────────┬───────────────────────┘
+//!                time, bytes in                         bytes out, whom to dial
+//!                        │                                        ▼
+//!   drivers          epoll (one thread, many sessions)      blocking (one call at a time)
+//! ```
+//!
+//! Everything in the box is a state machine without sockets, clock or randomness but a seeded generator: what
+//! happens depends on what it is told, so tests script it and the simulator runs it. A driver moves bytes.
+//!
+//! What it promises, whatever fails: a session's commands are applied in the order in which they were submitted,
+//! each once; their completions come in that order; a deadline reports, and cancels nothing.
+
+pub mod blocking;
+pub mod clock;
+pub mod connection;
+pub mod epoll;
+pub mod error;
+pub mod operator;
+pub mod options;
+pub mod protocol;
+pub mod query;
+mod retry;
+mod routing;
+mod sequencer;
+pub mod session;
+pub mod typed;
+
+pub use connection::ConnectionId;
+pub use error::{ClientError, SubmitError};
+pub use options::Options;
+pub use protocol::{Completion, Dial, Outcome, Protocol};
+pub use query::QueryKey;
+pub use session::SessionKey;

@@ -190,6 +190,29 @@ impl Refusal {
         )
     }
 
+    /// Who leads, in which term: what a refusal by a replica that does not lead tells.
+    #[must_use]
+    pub const fn leader_hint(&self) -> Option<(Option<NodeId>, Term)> {
+        if let Self::NotLeader { leader, term } | Self::LeadershipLost { leader, term } = self {
+            Some((*leader, *term))
+        } else {
+            None
+        }
+    }
+
+    /// How long to wait before the same request makes sense again, where the refusal says it.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u32> {
+        if let Self::NotReady { retry_after_ms }
+        | Self::Overloaded { retry_after_ms }
+        | Self::NoSpace { retry_after_ms } = self
+        {
+            Some(*retry_after_ms)
+        } else {
+            None
+        }
+    }
+
     /// Appends the detail that stands in the place of the output.
     pub(crate) fn write_detail(&self, out: &mut Vec<u8>) {
         match self {
@@ -251,6 +274,14 @@ impl Refusal {
 
     /// Reads a refusal; `term` is that of the response's head. `None` for [`Code::Done`].
     pub(crate) fn read(code: Code, term: Term, detail: &[u8]) -> Result<Option<Self>, WireError> {
+        if let Some(refusal) = Self::without_detail(code) {
+            layout::end("refusal without detail", detail)?;
+            return Ok(Some(refusal));
+        }
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "`without_detail` is the exhaustive list; only `Done` is left"
+        )]
         let refusal = match code {
             Code::NotLeader => Self::NotLeader {
                 leader: leader(detail)?,
@@ -278,13 +309,7 @@ impl Refusal {
                     sequence: SequenceNumber::new(sequence.get()),
                 }
             }
-            bare => {
-                let Some(refusal) = Self::without_detail(bare) else {
-                    return Ok(None);
-                };
-                layout::end("refusal without detail", detail)?;
-                refusal
-            }
+            _ => return Ok(None),
         };
         Ok(Some(refusal))
     }
@@ -345,26 +370,19 @@ fn number(detail: &[u8]) -> Result<u32, WireError> {
 impl core::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         formatter.write_str(self.code().text())?;
-        match self {
-            Self::NotLeader {
-                leader: Some(leader),
-                term,
-            }
-            | Self::LeadershipLost {
-                leader: Some(leader),
-                term,
-            } => {
-                write!(formatter, " (node {leader} leads in term {term})")
-            }
-            Self::NotReady { retry_after_ms: ms }
-            | Self::Overloaded { retry_after_ms: ms }
-            | Self::NoSpace { retry_after_ms: ms } => write!(formatter, " (retry after {ms} ms)"),
-            Self::NextIs { sequence } => write!(formatter, " (next is {sequence})"),
-            Self::CommandTooLarge { bytes_max } => {
-                write!(formatter, " (at most {bytes_max} bytes)")
-            }
-            _ => Ok(()),
+        if let Some((Some(leader), term)) = self.leader_hint() {
+            write!(formatter, " (node {leader} leads in term {term})")?;
         }
+        if let Some(ms) = self.retry_after_ms() {
+            write!(formatter, " (retry after {ms} ms)")?;
+        }
+        if let Self::NextIs { sequence } = self {
+            write!(formatter, " (next is {sequence})")?;
+        }
+        if let Self::CommandTooLarge { bytes_max } = self {
+            write!(formatter, " (at most {bytes_max} bytes)")?;
+        }
+        Ok(())
     }
 }
 

@@ -172,10 +172,7 @@ pub fn write_done(out: &mut Vec<u8>, request: u64, head: ResponseHead, output: &
 
 /// Appends a refusal. The term of a leader hint takes the place of the head's.
 pub fn write_refusal(out: &mut Vec<u8>, request: u64, head: ResponseHead, refusal: &Refusal) {
-    let term = match refusal {
-        Refusal::NotLeader { term, .. } | Refusal::LeadershipLost { term, .. } => *term,
-        _ => head.term,
-    };
+    let term = refusal.leader_hint().map_or(head.term, |(_, term)| term);
     let mut frame = FrameWriter::begin(out, FrameKind::Response, request);
     let head = HeadLayout::new(refusal.code(), ResponseHead { term, ..head });
     frame.body().extend_from_slice(head.as_bytes());

@@ -147,18 +147,7 @@ impl MessagesWriter {
 }
 
 fn write(out: &mut Vec<u8>, envelope: Envelope, message: &Message) {
-    let head = |kind: Kind, term: Term| Head {
-        group: U32::new(envelope.group.number()),
-        from: U16::new(envelope.from.number()),
-        to: U16::new(envelope.to.number()),
-        kind: kind as u8,
-        zero: [0; 3],
-        term: U32::new(term.number()),
-    };
-    let mut put = |kind, term, body: &[u8]| {
-        out.extend_from_slice(head(kind, term).as_bytes());
-        out.extend_from_slice(body);
-    };
+    let mut put = |kind, term, body: &[u8]| put(out, Head::new(envelope, kind, term), body);
     match message {
         Message::PreVote(asked) => {
             put(
@@ -222,6 +211,24 @@ fn write(out: &mut Vec<u8>, envelope: Envelope, message: &Message) {
                 answer.term,
                 ReadAnswer::from(answer).as_bytes(),
             );
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, head: Head, body: &[u8]) {
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(body);
+}
+
+impl Head {
+    fn new(envelope: Envelope, kind: Kind, term: Term) -> Self {
+        Self {
+            group: U32::new(envelope.group.number()),
+            from: U16::new(envelope.from.number()),
+            to: U16::new(envelope.to.number()),
+            kind: kind as u8,
+            zero: [0; 3],
+            term: U32::new(term.number()),
         }
     }
 }

@@ -230,9 +230,7 @@ fn a_full_frame_is_closed_and_another_begins() {
     let mut frames = 0;
     for frame in splitter.split(&out) {
         let frame = frame.expect("whole frames were written");
-        seen += messages(frame.body)
-            .map(|message| message.expect("as written"))
-            .count();
+        seen += messages(frame.body).filter(Result::is_ok).count();
         frames += 1;
     }
     assert_eq!((frames, seen), (2, count));

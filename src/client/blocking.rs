@@ -107,15 +107,22 @@ impl Client {
     pub fn open(&mut self, group: GroupId) -> Result<SessionKey, ClientError> {
         let deadline_ns = self.deadline_ns();
         let wanted = self.driver.protocol.open_session(group);
-        let found = self.wait(deadline_ns, |completion| match completion {
-            Completion::Opened { session, id } if session == wanted => Some(News::Done(Reply {
-                index: Index::new(id.number()),
-                bytes: Vec::new(),
-            })),
-            Completion::NotOpened { session, refusal } if session == wanted => {
-                Some(News::Failed(ClientError::Refused(refusal)))
+        let found = self.wait(deadline_ns, |completion| {
+            if let Completion::Opened { session, id } = completion
+                && session == wanted
+            {
+                let index = Index::new(id.number());
+                return Some(News::Done(Reply {
+                    index,
+                    bytes: Vec::new(),
+                }));
             }
-            _ => None,
+            if let Completion::NotOpened { session, refusal } = completion
+                && session == wanted
+            {
+                return Some(News::Failed(ClientError::Refused(refusal)));
+            }
+            None
         });
         match found {
             Ok(_) => Ok(wanted),
@@ -143,19 +150,26 @@ impl Client {
             .submit(session, operation, u64::MAX, |out| {
                 out.extend_from_slice(bytes);
             })?;
-        let found = self.wait(deadline_ns, |completion| match completion {
-            Completion::Command {
+        let found = self.wait(deadline_ns, |completion| {
+            if let Completion::Command {
                 session: whose,
                 sequence,
                 index,
                 outcome,
-            } if whose == session && sequence == number => Some(news(index, outcome)),
-            _ => None,
+            } = completion
+                && whose == session
+                && sequence == number
+            {
+                return Some(news(index, outcome));
+            }
+            None
         });
-        found.map_err(|error| match error {
-            ClientError::TimedOut => ClientError::OutcomeUnknown(self.why("not answered in time")),
-            other => other,
-        })
+        if found == Err(ClientError::TimedOut) {
+            return Err(ClientError::OutcomeUnknown(
+                self.why("not answered in time"),
+            ));
+        }
+        found
     }
 
     /// Asks a query, in a session or outside of any.
@@ -181,16 +195,18 @@ impl Client {
             .driver
             .protocol
             .ask(question, |out| out.extend_from_slice(bytes));
-        self.wait(deadline_ns, |completion| match completion {
-            Completion::Query {
+        self.wait(deadline_ns, |completion| {
+            if let Completion::Query {
                 query,
                 index,
                 outcome,
-            } if query == wanted => Some(news(index, outcome)),
-            Completion::QueryTimedOut { query } if query == wanted => {
-                Some(News::Failed(ClientError::TimedOut))
+            } = completion
+                && query == wanted
+            {
+                return Some(news(index, outcome));
             }
-            _ => None,
+            let late = Completion::QueryTimedOut { query: wanted };
+            (completion == late).then_some(News::Failed(ClientError::TimedOut))
         })
     }
 
@@ -201,16 +217,18 @@ impl Client {
     pub fn close(&mut self, session: SessionKey) -> Result<(), ClientError> {
         let deadline_ns = self.deadline_ns();
         self.driver.protocol.close_session(session);
-        self.wait(deadline_ns, |completion| match completion {
-            Completion::Closed { session: ended } | Completion::Lost { session: ended, .. }
-                if ended == session =>
-            {
-                Some(News::Done(Reply {
+        self.wait(deadline_ns, |completion| {
+            let has_ended = matches!(
+                completion,
+                Completion::Closed { session: ended } | Completion::Lost { session: ended, .. }
+                    if ended == session
+            );
+            has_ended.then(|| {
+                News::Done(Reply {
                     index: Index::ZERO,
                     bytes: Vec::new(),
-                }))
-            }
-            _ => None,
+                })
+            })
         })
         .map(|_| ())
     }

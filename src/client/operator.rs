@@ -13,7 +13,7 @@ use margay_wire::admin::{
 };
 use margay_wire::client::{Answer, response};
 use margay_wire::hello::{HELLO_BYTES, Hello, HelloKind};
-use margay_wire::{FrameKind, Splitter};
+use margay_wire::{Frame, FrameKind, Splitter};
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -230,21 +230,25 @@ fn receive<R: Request>(
         if count == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        for frame in splitter.split(buffer.get(..count).unwrap_or_default()) {
-            let answer = match frame {
-                Ok(frame) if frame.kind == FrameKind::Response => response(frame.body),
-                Ok(frame) => {
-                    let text = format!("a {:?} frame came for an answer", frame.kind);
-                    return Ok(Err(ClientError::BadAnswer(text)));
-                }
-                Err(error) => return Ok(Err(ClientError::BadAnswer(error.to_string()))),
-            };
-            return Ok(match answer.map(|response| response.answer) {
-                Ok(Answer::Done(output)) => read_answer::<R>(output).map_err(Into::into),
-                Ok(Answer::Refused(refusal)) => Err(ClientError::Refused(refusal)),
-                Err(error) => Err(error.into()),
-            });
+        let first = splitter
+            .split(buffer.get(..count).unwrap_or_default())
+            .next();
+        if let Some(frame) = first {
+            return Ok(frame
+                .map_err(|error| ClientError::BadAnswer(error.to_string()))
+                .and_then(|frame| answer_in::<R>(frame)));
         }
+    }
+}
+
+fn answer_in<R: Request>(frame: Frame<'_>) -> Result<R::Answer, ClientError> {
+    if frame.kind != FrameKind::Response {
+        let text = format!("a {:?} frame came for an answer", frame.kind);
+        return Err(ClientError::BadAnswer(text));
+    }
+    match response(frame.body)?.answer {
+        Answer::Done(output) => Ok(read_answer::<R>(output)?),
+        Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
     }
 }
 

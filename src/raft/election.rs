@@ -210,3 +210,7 @@ impl Replica {
         self.durability.stalled_ticks() >= elections.saturating_mul(STALLED_WRITE_ELECTIONS)
     }
 }
+
+#[cfg(test)]
+#[path = "election_tests.rs"]
+mod tests;

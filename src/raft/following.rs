@@ -283,3 +283,7 @@ fn is_well_formed(append: &AppendEntries, entries: &[EntryView<'_>]) -> bool {
     };
     has_all && entries.iter().all(follows) && before.term <= append.term
 }
+
+#[cfg(test)]
+#[path = "following_tests.rs"]
+mod tests;

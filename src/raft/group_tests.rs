@@ -1,6 +1,11 @@
 //! A small group in one thread: networks that lose, repeat and reorder, disks that are late, crashes that lose what
 //! was not durable, changes of members. Seeded; the checks are those of the thesis (figure 3.2).
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "indexes, counts and numbers of nodes are small here"
+)]
+
 use crate::configuration::{Configuration, Member};
 use crate::effects::{Effect, ReadId, Role, WriteId};
 use crate::entry::{EntryKind, EntryView, HardState, Position};
@@ -236,25 +241,7 @@ impl Group {
                         content: Content::Message(message),
                     });
                 }
-                Effect::SendAppend { to, append } => {
-                    assert!(
-                        append.term == node.disk.hard_state.term,
-                        "sent before it is durable"
-                    );
-                    let mut last = append.last;
-                    if append.may_shorten {
-                        last = last.min(append.previous.index.plus(3));
-                    }
-                    let range = append.previous.index.number()..last.number();
-                    let entries: Vec<Entry> = range
-                        .map(|before| node.entries[before as usize].clone())
-                        .collect();
-                    self.packets.push(Packet {
-                        from,
-                        to,
-                        content: Content::Append(append, entries),
-                    });
-                }
+                Effect::SendAppend { to, append } => self.send_append(at, to, append),
                 Effect::Commit { index } => self.on_commit(at, index),
                 Effect::ReadReady { read, index } => {
                     let least = self.reads.remove(&(from, read.0)).unwrap();
@@ -270,6 +257,27 @@ impl Group {
                 Effect::RoleChanged { .. } | Effect::ConfigurationChanged { .. } => {}
             }
         }
+    }
+
+    /// The host's part: it adds the records, and shortens what it may shorten.
+    fn send_append(&mut self, at: usize, to: ReplicaNumber, append: AppendEntries) {
+        let node = &self.nodes[at];
+        assert_eq!(
+            append.term, node.disk.hard_state.term,
+            "sent before its term is durable"
+        );
+        let last = if append.may_shorten {
+            append.last.min(append.previous.index.plus(3))
+        } else {
+            append.last
+        };
+        let range = append.previous.index.number() as usize..last.number() as usize;
+        let content = Content::Append(append, node.entries[range].to_vec());
+        self.packets.push(Packet {
+            from: node.replica.number(),
+            to,
+            content,
+        });
     }
 
     /// State machine safety: at one index, one entry.
@@ -361,7 +369,9 @@ impl Group {
             let (_, operation) = self.nodes[at].writes.pop_front().unwrap();
             self.nodes[at].disk.perform(operation);
         }
-        let known = self.nodes[at].replica.commit_index().number();
+        // What is committed but not durable here is not known to be committed after a crash.
+        let replica = &self.nodes[at].replica;
+        let known = replica.commit_index().min(replica.durable_index()).number();
         let floor = self.nodes[at].replica.log_floor().index;
         let seed = u64::from(self.random.between(0, u32::MAX));
         let keeps_commit = self.chance(50);

@@ -14,6 +14,15 @@
 //!
 //! The core never holds the bytes of an entry: it works with index, term, kind and size, and names ranges
 //! that the host keeps. Only configuration entries are read here, because they take effect at append.
+//!
+//! What a host owes the core:
+//! * It executes the effects of one input before it gives the next, and calls `flush` once per turn.
+//! * It writes in the order of the write ids, the record of a proposal included, and reports no write early.
+//! * It calls `on_new_life` before the first message of a peer's new process, and drops what the old one sent.
+//! * It restores a commit index only from what is on its disk.
+//!
+//! Not done here: leases (answers carry what they need), refills of members below the log floor (such a member is
+//! seen as [`Way::Stream`]), and when a learner may become a voter (the host looks at its progress).
 
 #![no_std]
 
@@ -28,6 +37,7 @@ pub mod types;
 pub mod configuration;
 pub mod log;
 pub mod replica;
+mod status;
 
 mod election;
 mod following;
@@ -56,3 +66,7 @@ pub use transfer::TransferError;
 
 #[cfg(test)]
 mod group_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod stage;

@@ -258,3 +258,7 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;

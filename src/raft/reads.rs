@@ -285,3 +285,7 @@ impl Replica {
 fn refused(read: ReadId, reason: ReadRefusal) -> Effect {
     Effect::ReadRefused { read, reason }
 }
+
+#[cfg(test)]
+#[path = "reads_tests.rs"]
+mod tests;

@@ -16,13 +16,15 @@ use crate::entry::{EntryKind, HardState, Position};
 use crate::log::{Log, TermRun};
 use crate::message::{AppendOutcome, Message};
 use crate::options::Options;
-use crate::progress::MemberProgress;
 use crate::random::Random;
 use crate::role::{Follower, RoleState};
 use crate::types::{Index, ReplicaNumber, Term};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
+
+/// Most messages that wait for writes. More come only while the disk hangs; they are dropped, as a network may.
+const HELD_MESSAGES_MAX: usize = 4096;
 
 /// What recovery found, or a blank replica.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,8 @@ pub struct Restored {
     pub term_runs: Vec<TermRun>,
     /// The last entry, or the floor.
     pub last_index: Index,
-    /// Known to be committed; at least the checkpoint.
+    /// Known to be committed, by what is on this disk; at least the checkpoint. The commit index of an earlier life may
+    /// have been ahead of its disk, where older entries that contradict the committed ones can still stand.
     pub commit_index: Index,
     /// The newest configuration at or below the commit index (its index may be the floor's or `ZERO`), then each
     /// above it, ascending. None: not told yet.
@@ -213,7 +216,8 @@ impl Replica {
         self.settle(effects);
     }
 
-    /// A proposal of the host joins the log; the host writes its record at once, and `flush` sends it.
+    /// A proposal of the host joins the log; the host writes its record at once, and `flush` sends it. Effects of
+    /// earlier inputs must have been executed: writes go into the log in the order of their ids.
     ///
     /// # Errors
     /// When this replica does not order the log now.
@@ -332,6 +336,9 @@ impl Replica {
             });
             return;
         }
+        if self.held.len() >= HELD_MESSAGES_MAX {
+            return;
+        }
         match self.held.back() {
             Some(back) if back.write > write => {
                 let at = self.held.partition_point(|it| it.write <= write);
@@ -441,101 +448,5 @@ fn supersedes(next: &Held, first: &Held) -> bool {
                 && next_answer.round >= first_answer.round
         }
         (AppendOutcome::Accepted { .. } | AppendOutcome::Refused { .. }, _) => false,
-    }
-}
-
-/// What a host, a script or a status page may look at.
-impl Replica {
-    /// Its number in the group.
-    #[must_use]
-    pub fn number(&self) -> ReplicaNumber {
-        self.number
-    }
-
-    /// Its role.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.role.name()
-    }
-
-    /// Does it lead?
-    #[must_use]
-    pub fn is_leader(&self) -> bool {
-        self.role() == Role::Leader
-    }
-
-    /// The latest term that it knows.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.hard_state.term
-    }
-
-    /// Term and vote.
-    #[must_use]
-    pub fn hard_state(&self) -> HardState {
-        self.hard_state
-    }
-
-    /// Who leads, as far as it is known.
-    #[must_use]
-    pub fn leader(&self) -> Option<ReplicaNumber> {
-        match &self.role {
-            RoleState::Leader(_) => Some(self.number),
-            RoleState::Follower(follower) => follower.leader,
-            RoleState::PreCandidate(_) | RoleState::Candidate(_) => None,
-        }
-    }
-
-    /// Highest index known to be committed.
-    #[must_use]
-    pub fn commit_index(&self) -> Index {
-        self.commit_index
-    }
-
-    /// Highest index up to which every entry is on this disk.
-    #[must_use]
-    pub fn durable_index(&self) -> Index {
-        self.durability.durable_index()
-    }
-
-    /// The last entry, durable or not.
-    #[must_use]
-    pub fn last_index(&self) -> Index {
-        self.log.last_index()
-    }
-
-    /// The last entry with its term.
-    #[must_use]
-    pub fn last_position(&self) -> Position {
-        self.log.last_position()
-    }
-
-    /// The position before the first entry that may be sent.
-    #[must_use]
-    pub fn log_floor(&self) -> Position {
-        self.log.floor()
-    }
-
-    /// Up to here entries are durable on every member that is waited for; as told by the leaders so far.
-    #[must_use]
-    pub fn stable_index(&self) -> Index {
-        self.stable_index
-    }
-
-    /// Term of an entry; `None` below the floor and behind the last entry.
-    #[must_use]
-    pub fn term_at(&self, index: Index) -> Option<Term> {
-        self.log.term_at(index)
-    }
-
-    /// How each other member stands; empty unless this replica leads.
-    pub fn progress(&self) -> impl Iterator<Item = MemberProgress> + '_ {
-        let members = match &self.role {
-            RoleState::Leader(leader) => leader.members.as_slice(),
-            RoleState::Follower(_) | RoleState::PreCandidate(_) | RoleState::Candidate(_) => &[],
-        };
-        members
-            .iter()
-            .map(|(number, progress)| progress.status(*number))
     }
 }

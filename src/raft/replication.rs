@@ -328,3 +328,7 @@ fn agreeable(log: &Log, hint: Position) -> Index {
         log.agreeable(hint).index
     }
 }
+
+#[cfg(test)]
+#[path = "replication_tests.rs"]
+mod tests;

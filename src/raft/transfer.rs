@@ -165,3 +165,7 @@ impl Replica {
         self.become_follower(self.hard_state.term, effects);
     }
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

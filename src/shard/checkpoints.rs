@@ -180,7 +180,7 @@ impl Hosted {
         let Some(writing) = &mut self.checkpoints.writing else {
             return;
         };
-        if !means.log.has_room(CHECKPOINT_CHUNK_BYTES) {
+        if !means.log.has_room_for_upkeep(CHECKPOINT_CHUNK_BYTES) {
             return;
         }
         let number = writing.chunks_written;

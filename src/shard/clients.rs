@@ -25,10 +25,12 @@ impl<S: Seams> Shard<S> {
     /// A frame of a client or an operator.
     pub fn on_client_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
         self.requests += 1;
-        let purpose = match frame.kind {
-            FrameKind::Open => Purpose::Open,
-            FrameKind::Close => Purpose::Close,
-            _ => Purpose::Output,
+        let purpose = if frame.kind == FrameKind::Open {
+            Purpose::Open
+        } else if frame.kind == FrameKind::Close {
+            Purpose::Close
+        } else {
+            Purpose::Output
         };
         let to = Requester {
             connection,

@@ -256,6 +256,25 @@ impl Hosted {
             .is_some_and(|reign| self.host.term() == reign.term)
     }
 
+    /// Gives leadership to the voter that has most of the log, if this replica leads and there is one.
+    pub(crate) fn hand_over<S: Seams>(&mut self, means: &mut Means<S>) {
+        let configuration = self.replica.configuration();
+        let best = self
+            .replica
+            .progress()
+            .filter(|member| configuration.is_voter(member.number))
+            .filter(|member| member.number != self.replica.number())
+            .max_by_key(|member| member.match_index);
+        let Some(to) = best.map(|member| member.number) else {
+            return;
+        };
+        let mut effects = std::mem::take(&mut means.effects);
+        // A transfer under way already, or lost leadership, is as good.
+        let _ = self.replica.transfer(to, &mut effects);
+        self.execute(means, effects, &[]);
+        self.is_dirty = true;
+    }
+
     /// Refuses because this replica cannot answer yet.
     pub(crate) fn refuse_not_ready<S: Seams>(&self, means: &mut Means<S>, to: Requester) {
         let refusal = Refusal::NotReady {

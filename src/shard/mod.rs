@@ -23,6 +23,7 @@
 mod applying;
 mod attachments;
 mod births;
+pub mod boot;
 mod checkpoints;
 mod clients;
 pub mod clock;
@@ -48,6 +49,7 @@ mod sessions;
 mod shard;
 mod waiters;
 
+pub use boot::{BootError, boot};
 pub use clock::Clock;
 pub use outbox::{ConnectionId, Outbox, PeerAddress, PeerId};
 pub use restore::{DamagedGroup, Found, FoundGroup, RestoreError};

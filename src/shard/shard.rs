@@ -7,7 +7,7 @@
 //!                4 messages gathered for peers go out
 //! ```
 
-use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT};
+use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, STOP_TICKS};
 use crate::shard::attachments::Attachments;
 use crate::shard::births::{Birth, Births};
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
@@ -20,7 +20,7 @@ use crate::shard::restore::{Found, FoundGroup};
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::{Log, StorageError, WriteToken};
+use crate::storage::{Disk, Log, StorageError, WriteToken};
 use margay_machine::{Answers, Host, HostError, Registry};
 use margay_raft::{Options, Replica};
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
@@ -56,15 +56,15 @@ pub struct NodeFacts {
 }
 
 /// What recovery leaves to a shard.
-pub struct Restored<S: Seams> {
+pub struct Restored<D: Disk> {
     /// The log, ready to be written.
-    pub log: Log<S::Disk>,
+    pub log: Log<D>,
     /// The replicas in it.
     pub found: Found,
     /// The node's manifest, as it says now.
     pub manifest: NodeManifest,
     /// Its files.
-    pub manifest_files: ManifestFiles<S::Disk>,
+    pub manifest_files: ManifestFiles<D>,
 }
 
 /// Why a shard cannot go on. Its process ends.
@@ -107,6 +107,7 @@ pub struct Shard<S: Seams> {
     pub(crate) turns: u64,
     pub(crate) requests: u64,
     ticks: u64,
+    stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
 
@@ -118,7 +119,7 @@ impl<S: Seams> Shard<S> {
     pub fn new(
         facts: NodeFacts,
         registry: Registry,
-        restored: Restored<S>,
+        restored: Restored<S::Disk>,
         outbox: S::Outbox,
         clock: S::Clock,
     ) -> Result<Self, ShardError> {
@@ -152,6 +153,7 @@ impl<S: Seams> Shard<S> {
             turns: 0,
             requests: 0,
             ticks: 0,
+            stop_by_ticks: None,
             failed: None,
         };
         for damaged in restored.found.damaged {
@@ -368,6 +370,25 @@ impl<S: Seams> Shard<S> {
     /// Has anything committed not been applied, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
         self.groups.values().any(Hosted::can_apply)
+    }
+
+    /// The process is asked to end: hand over what is led, and take no new leadership.
+    pub fn request_stop(&mut self) {
+        self.stop_by_ticks.get_or_insert(self.ticks + STOP_TICKS);
+        for hosted in self.groups.values_mut() {
+            hosted.hand_over(&mut self.means);
+        }
+    }
+
+    /// Has everything been handed over, or was it tried long enough?
+    pub fn is_ready_to_stop(&self) -> bool {
+        let Some(until) = self.stop_by_ticks else {
+            return false;
+        };
+        let is_shared_leader = |hosted: &Hosted| {
+            hosted.replica.is_leader() && hosted.replica.configuration().voters.len() > 1
+        };
+        self.ticks >= until || !self.groups.values().any(is_shared_leader)
     }
 
     /// Why this shard cannot go on, once.

@@ -18,6 +18,9 @@ use crate::limits;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// A log lies in a folder of the data directory with this and its id for a name.
+pub const LOG_DIRECTORY_PREFIX: &str = "log-";
+
 /// Version of the layout.
 pub const FORMAT: u16 = 1;
 /// Size of a copy.

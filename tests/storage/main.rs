@@ -3,6 +3,8 @@
 
 #[path = "crash_points.rs"]
 mod crash_points;
+#[path = "damage.rs"]
+mod damage;
 #[path = "model.rs"]
 mod model;
 #[path = "workload.rs"]

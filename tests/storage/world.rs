@@ -10,13 +10,13 @@ use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError,
 use margay::storage::segment::segment_path;
 use margay::storage::{Disk, StorageError, format_log};
 use margay_simulation::disk::{DiskOptions, VirtualDisk};
-use margay_types::{GroupId, Incarnation, Index, ProcessLife, ReplicaNumber};
+use margay_types::{GroupId, Incarnation, ProcessLife, ReplicaNumber};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Small enough that a workload of a second switches segments several times.
-pub fn options() -> LogOptions {
+pub(crate) fn options() -> LogOptions {
     LogOptions {
         segment_bytes: 64 << 10,
         batch_bytes_max: 24 << 10,
@@ -31,7 +31,7 @@ pub fn options() -> LogOptions {
     }
 }
 
-pub fn recovery_options(life: u64) -> RecoveryOptions {
+pub(crate) fn recovery_options(life: u64) -> RecoveryOptions {
     RecoveryOptions {
         log: options(),
         process_life: ProcessLife::new(life),
@@ -39,14 +39,15 @@ pub fn recovery_options(life: u64) -> RecoveryOptions {
     }
 }
 
-pub fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     PathBuf::from("data/log-1")
 }
 
-pub fn created(group: GroupId) -> Created {
+/// The birth of a group's replica; a number is never used again.
+pub(crate) fn created(group: GroupId, replica: ReplicaNumber) -> Created {
     Created {
         incarnation: Incarnation::new([7; 16]),
-        replica: ReplicaNumber::new(1),
+        replica,
         recovery_number: 0,
         machine: String::from("map"),
         description: group.number().to_le_bytes().to_vec(),
@@ -54,7 +55,7 @@ pub fn created(group: GroupId) -> Created {
 }
 
 /// A disk with an empty log, all of it durable.
-pub fn formatted(seed: u64) -> VirtualDisk {
+pub(crate) fn formatted(seed: u64) -> VirtualDisk {
     let disk = VirtualDisk::new(DiskOptions {
         seed,
         ..DiskOptions::default()
@@ -70,7 +71,7 @@ pub fn formatted(seed: u64) -> VirtualDisk {
 }
 
 /// What recovery says of the groups, payloads included.
-pub fn found(disk: &VirtualDisk, groups: &[RecoveredGroup]) -> Vec<Found> {
+pub(crate) fn found(disk: &VirtualDisk, groups: &[RecoveredGroup]) -> Vec<Found> {
     let found = groups.iter().map(|group| {
         Found::of(group, |index| {
             let entry = group.entries[&index];
@@ -88,23 +89,25 @@ pub fn found(disk: &VirtualDisk, groups: &[RecoveredGroup]) -> Vec<Found> {
     found.collect()
 }
 
-pub fn try_recover(disk: &VirtualDisk, life: u64) -> Result<Recovered<VirtualDisk>, RecoveryError> {
+pub(crate) fn try_recover(
+    disk: &VirtualDisk,
+    life: u64,
+) -> Result<Recovered<VirtualDisk>, RecoveryError> {
     disk.run(recover(disk.clone(), &directory(), &recovery_options(life)))
 }
 
 /// A life of the log.
-pub struct World {
-    pub disk: VirtualDisk,
-    pub log: Log<VirtualDisk>,
-    pub model: Model,
+pub(crate) struct World {
+    pub(crate) disk: VirtualDisk,
+    pub(crate) log: Log<VirtualDisk>,
+    pub(crate) model: Model,
     /// What becomes durable with which batch: sequence, count of things told.
     waiting: VecDeque<(u64, usize)>,
-    pub life: u64,
 }
 
 impl World {
     /// A first life on a fresh log.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let disk = formatted(seed);
         let recovered = try_recover(&disk, 1).unwrap();
         assert!(recovered.groups.is_empty(), "a fresh log has no groups");
@@ -113,12 +116,11 @@ impl World {
             log: recovered.log,
             model: Model::default(),
             waiting: VecDeque::new(),
-            life: 1,
         }
     }
 
     /// The next life, on a disk that went through a power cut; checks what was recovered against the model.
-    pub fn next(disk: VirtualDisk, mut model: Model, life: u64) -> Result<Self, String> {
+    pub(crate) fn next(disk: VirtualDisk, mut model: Model, life: u64) -> Result<Self, String> {
         let recovered = try_recover(&disk, life).map_err(|error| format!("recovery: {error}"))?;
         model.recover(&found(&disk, &recovered.groups))?;
         Ok(Self {
@@ -126,12 +128,11 @@ impl World {
             log: recovered.log,
             model,
             waiting: VecDeque::new(),
-            life,
         })
     }
 
     /// Notes what the log was told, and in which batch it stands.
-    pub fn note(&mut self, told: Told, result: Result<Sequence, StorageError>) -> bool {
+    pub(crate) fn note(&mut self, told: Told, result: Result<Sequence, StorageError>) -> bool {
         match result {
             Ok(Sequence(sequence)) => {
                 let count = self.model.tell(told);
@@ -143,12 +144,12 @@ impl World {
     }
 
     /// Starts what writes may start.
-    pub fn submit(&mut self) -> bool {
+    pub(crate) fn submit(&mut self) -> bool {
         self.log.submit().is_ok()
     }
 
     /// Delivers the completions that are there, and lets cold work run.
-    pub fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self) -> bool {
         self.disk.turn();
         for completion in self.disk.take_completions() {
             if self
@@ -164,7 +165,7 @@ impl World {
     }
 
     /// Moves time on by a millisecond, with everything that falls due.
-    pub fn pass_time(&mut self) -> bool {
+    pub(crate) fn pass_time(&mut self) -> bool {
         self.disk
             .advance(self.disk.now() + Duration::from_millis(1));
         self.deliver()
@@ -182,16 +183,12 @@ impl World {
     }
 
     /// Submits and delivers until nothing is under way.
-    pub fn settle(&mut self) -> bool {
+    pub(crate) fn settle(&mut self) -> bool {
         for _ in 0..64 {
             if !(self.submit() && self.pass_time()) {
                 return false;
             }
         }
         self.waiting.is_empty()
-    }
-
-    pub fn last(&self, group: GroupId) -> Index {
-        self.log.last(group).index
     }
 }

@@ -4,8 +4,8 @@ use super::{Dial, Protocol, Timer};
 use crate::connection::{ConnectionId, Link, LinkState, Target};
 use crate::session::{Binding, SessionKey};
 use margay_types::{ClusterId, Incarnation, NodeId, ShardId};
-use margay_wire::FrameKind;
 use margay_wire::hello::{HELLO_BYTES, Hello, HelloKind};
+use margay_wire::{Frame, FrameKind};
 
 impl Protocol {
     /// The next connection to dial. Report what became of it by `on_connected` or `on_closed`.
@@ -95,22 +95,11 @@ impl Protocol {
         let mut splitter = core::mem::take(&mut link.splitter);
         let mut failure = None;
         for frame in splitter.split(bytes) {
-            let result = match frame {
-                Ok(frame) => match frame.kind {
-                    FrameKind::Response => self.on_response(connection, frame.request, frame.body),
-                    FrameKind::Event => self.on_event(connection, frame.body),
-                    other => {
-                        failure = Some(format!("a server sent a {other:?} frame"));
-                        break;
-                    }
-                },
-                Err(error) => {
-                    failure = Some(error.to_string());
-                    break;
-                }
-            };
-            if let Err(error) = result {
-                failure = Some(error.to_string());
+            let result = frame
+                .map_err(|error| error.to_string())
+                .and_then(|frame| self.on_frame(connection, frame));
+            if let Err(reason) = result {
+                failure = Some(reason);
                 break;
             }
         }
@@ -120,6 +109,17 @@ impl Protocol {
         if let Some(failure) = failure {
             self.hang_up(connection, &failure);
         }
+    }
+
+    fn on_frame(&mut self, connection: ConnectionId, frame: Frame<'_>) -> Result<(), String> {
+        let result = if frame.kind == FrameKind::Response {
+            self.on_response(connection, frame.request, frame.body)
+        } else if frame.kind == FrameKind::Event {
+            self.on_event(connection, frame.body)
+        } else {
+            return Err(format!("a server sent a {:?} frame", frame.kind));
+        };
+        result.map_err(|error| error.to_string())
     }
 
     /// Is the connection ready now?
@@ -197,6 +197,7 @@ impl Protocol {
             connection,
             address,
         });
+        self.expect_something(connection);
     }
 
     /// The protocol gives a connection up.
@@ -207,8 +208,10 @@ impl Protocol {
         }
     }
 
+    /// The life of a link ends: what used it goes on elsewhere.
     fn fail_link(&mut self, connection: ConnectionId, reason: &str) {
         self.last_failure = Some(self.describe(connection, reason));
+        self.dials.retain(|dial| dial.connection != connection);
         let (now_ns, bounds) = (self.now_ns, self.retry_bounds());
         let Some(link) = self.links.get_mut(connection.link as usize) else {
             return;
@@ -305,20 +308,25 @@ impl Protocol {
         self.on_written(connection, before_bytes);
     }
 
-    /// Frames were appended behind `before_bytes`: they must leave, and silence means something from here on.
+    /// Frames were appended behind `before_bytes`: they must leave, and an answer is awaited.
     pub(super) fn on_written(&mut self, connection: ConnectionId, before_bytes: usize) {
+        if before_bytes == 0 {
+            self.unsent.push_back(connection);
+        }
+        self.expect_something(connection);
+    }
+
+    /// Silence means something from here on.
+    fn expect_something(&mut self, connection: ConnectionId) {
         let now_ns = self.now_ns;
         let Some(link) = self.link_mut(connection) else {
             return;
         };
         link.asked_at_ns.get_or_insert(now_ns);
         let was_armed = core::mem::replace(&mut link.is_silence_armed, true);
-        if before_bytes == 0 {
-            self.unsent.push_back(connection);
-        }
         if !was_armed {
-            self.timers
-                .insert((now_ns + self.options.silence_ns, Timer::Silence(connection)));
+            let due_ns = now_ns + self.options.silence_ns;
+            self.timers.insert((due_ns, Timer::Silence(connection)));
         }
     }
 

@@ -12,7 +12,7 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` (what a
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction` (what a
 //! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:
@@ -26,6 +26,7 @@ mod completion;
 mod links;
 mod number;
 mod queries;
+mod reaction;
 mod timers;
 
 pub use completion::{Completion, Outcome};
@@ -103,7 +104,8 @@ pub struct Protocol {
 
 impl Protocol {
     /// A client of the cluster behind these addresses. `client` must be random: sessions of two clients with the same
-    /// id would replace each other. `seed` decides the jitter.
+    /// id would replace each other. `seed` decides the jitter. Tell it the time by [`Self::on_time`] before anything
+    /// else.
     ///
     /// # Panics
     /// Without an address.
@@ -265,6 +267,12 @@ impl Protocol {
         Ok(sequence)
     }
 
+    /// Sends everything in flight a second time, over another connection where there are several to a shard: how a
+    /// checker makes duplicates. Nothing is applied twice, and each command completes once.
+    pub fn repeat_in_flight(&mut self, key: SessionKey) {
+        self.send_twice(key);
+    }
+
     /// Asks a query; `encode` appends its bytes.
     pub fn ask(&mut self, question: Question, encode: impl FnOnce(&mut Vec<u8>)) -> QueryKey {
         let mut payload = self.queries.buffer();
@@ -302,3 +310,6 @@ impl Protocol {
 #[cfg(test)]
 #[path = "protocol_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod chaos_tests;

@@ -91,7 +91,7 @@ fn an_uncovered_bad_batch_and_all_behind_it_are_cut() {
     let chain = follow_all(found);
     assert_eq!(kept(&chain), vec![(1, 1), (2, 1)]);
     assert_eq!(chain.cut_count, 4);
-    assert_eq!(lost(&chain), vec![]);
+    assert_eq!(lost(&chain), Vec::<u64>::new());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_batch_beyond_the_window_proves_that_the_bad_one_was_durable() {
     let mut torn = found.clone();
     torn.truncate(6);
     torn.remove(1);
-    assert_eq!(lost(&follow_all(torn)), vec![]);
+    assert_eq!(lost(&follow_all(torn)), Vec::<u64>::new());
     found.truncate(7);
     found.remove(1);
     assert_eq!(lost(&follow_all(found)), vec![2]);
@@ -162,8 +162,7 @@ fn a_full_segment_that_lost_its_end_has_lost_acknowledged_batches() {
             full: Some(full),
         },
         header: None,
-        is_suspect: false,
-        is_clean_spare: false,
+        look: Look::Written,
     };
     let chain = follow(life(1, 3, 1, HeaderHash::ZERO), &[live], 1);
     assert_eq!(lost(&chain), vec![4]);
@@ -185,14 +184,13 @@ fn freed_segments_leave_no_damage_behind() {
             full: Some(full),
         },
         header: None,
-        is_suspect: false,
-        is_clean_spare: false,
+        look: Look::Written,
     };
     let mut found = life(3, 9, 1, hash(2, 1));
     found.retain(|batch| batch.header.sequence != 5 && batch.header.sequence != 6);
     let live = [segment(2, full(3, 4)), segment(4, full(7, 8))];
     let chain = follow(found.clone(), &live, 1);
-    assert_eq!(lost(&chain), vec![]);
+    assert_eq!(lost(&chain), Vec::<u64>::new());
     assert_eq!(kept(&chain).len(), 5);
     let suspect = LiveSegment {
         entry: SegmentEntry {
@@ -203,8 +201,7 @@ fn freed_segments_leave_no_damage_behind() {
             full: None,
         },
         header: None,
-        is_suspect: true,
-        is_clean_spare: false,
+        look: Look::Torn,
     };
     let chain = follow(found, &[live.to_vec(), vec![suspect]].concat(), 1);
     assert_eq!(lost(&chain), vec![5, 6]);

@@ -1,0 +1,63 @@
+//! Every limit of the runtime, by name.
+
+use std::time::Duration;
+
+/// Time between two ticks of a core.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Longest time from a connection's start to its accepted hello, and from its last bytes to its end.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Clients and operators of one shard.
+pub const CLIENTS_MAX: usize = 8_192;
+
+/// Connections above [`CLIENTS_MAX`] whose hello is still read, so that peers always find a place.
+pub const PEERS_RESERVED: usize = 256;
+
+/// Descriptors kept for files, rings, bells and the standard streams.
+pub const FILES_RESERVED: usize = 256;
+
+/// Bytes that may wait for a client that does not read; past it the connection is closed. It is above the
+/// largest answer, so that an idle client can always get one.
+pub const CLIENT_BACKLOG_BYTES_MAX: u64 = 8 << 20;
+
+/// Records up to this size are copied beside the frames before them; a send of one piece is cheaper than one of
+/// three.
+pub const COPIED_RECORDS_BYTES_MAX: usize = 4 << 10;
+
+/// A send buffer above this size is not kept for the next send.
+pub const KEPT_SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
+
+/// Letters that may wait for a core.
+pub const LETTERS_MAX: usize = 4_096;
+
+/// Shortest wait before a peer is dialed again.
+pub const REDIAL_MIN: Duration = Duration::from_millis(20);
+
+/// Longest wait before a peer is dialed again.
+pub const REDIAL_MAX: Duration = Duration::from_secs(1);
+
+/// A peer that does not acknowledge what was sent for this long is taken for dead.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+
+/// How long cold tasks may run between two turns.
+pub const SLICE: Duration = Duration::from_micros(200);
+
+/// How long a core may take to get ready to stop before it is dropped as it is.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long what was sent last may take to leave when the core stops.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// Memory that each of the executor's own rings registers; it is charged to the user's locked memory.
+pub const EXECUTOR_IO_MEMORY_BYTES: usize = 1 << 20;
+
+const _: () = assert!(
+    margay_wire::FRAME_BYTES_MAX == crate::limits::FRAME_BYTES_MAX,
+    "what the wire takes is what the log is made for"
+);
+
+const _: () = assert!(
+    CLIENT_BACKLOG_BYTES_MAX > margay_wire::FRAME_BYTES_MAX as u64,
+    "one answer fits into an empty backlog"
+);

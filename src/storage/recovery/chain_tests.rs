@@ -208,6 +208,45 @@ fn freed_segments_leave_no_damage_behind() {
     assert_eq!(lost(&chain), vec![5, 6]);
 }
 
+/// The segment behind the last full one lost its first batch: what follows in it shows that it was not freed.
+#[test]
+fn a_lost_first_batch_is_not_taken_for_a_freed_segment() {
+    let full = FullSegment {
+        first_sequence: 1,
+        last_sequence: 2,
+        last_hash: hash(2, 1),
+    };
+    let segment = |number, full, first_sequence| LiveSegment {
+        entry: SegmentEntry {
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            full,
+        },
+        header: Some(SegmentHeader {
+            log_id: 1,
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            size_bytes: 1 << 16,
+            first_sequence,
+            recovery_epoch: 1,
+            previous: hash(first_sequence - 1, 1),
+        }),
+        look: Look::Written,
+    };
+    let mut found = life(1, 8, 1, HeaderHash::ZERO);
+    found.remove(2);
+    let mut first = segment(1, Some(full), 1);
+    first.header = None;
+    let live = [first, segment(2, None, 3), segment(3, None, 6)];
+    let chain = follow(found, &live, 1);
+    assert_eq!(lost(&chain), vec![3]);
+    assert_eq!(kept(&chain).len(), 7);
+}
+
 #[test]
 fn an_empty_log_starts_at_its_first_sequence() {
     let chain = follow_all(Vec::new());

@@ -92,7 +92,7 @@ fn an_uncovered_bad_batch_and_all_behind_it_are_cut() {
     let chain = follow_all(found);
     assert_eq!(kept(&chain), vec![(1, 1), (2, 1)]);
     assert_eq!(chain.cut_count, 4);
-    assert_eq!(lost(&chain), Vec::<u64>::new());
+    assert!(lost(&chain).is_empty());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_batch_beyond_the_window_proves_that_the_bad_one_was_durable() {
     let mut torn = found.clone();
     torn.truncate(6);
     torn.remove(1);
-    assert_eq!(lost(&follow_all(torn)), Vec::<u64>::new());
+    assert!(lost(&follow_all(torn)).is_empty());
     found.truncate(7);
     found.remove(1);
     assert_eq!(lost(&follow_all(found)), vec![2]);
@@ -191,7 +191,7 @@ fn freed_segments_leave_no_damage_behind() {
     found.retain(|batch| batch.header.sequence != 5 && batch.header.sequence != 6);
     let live = [segment(2, full(3, 4)), segment(4, full(7, 8))];
     let chain = follow(found.clone(), &live, 1);
-    assert_eq!(lost(&chain), Vec::<u64>::new());
+    assert!(lost(&chain).is_empty());
     assert_eq!(kept(&chain).len(), 5);
     let suspect = LiveSegment {
         entry: SegmentEntry {

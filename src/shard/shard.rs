@@ -105,6 +105,8 @@ pub struct Shard<S: Seams> {
     pub(crate) turns: u64,
     pub(crate) requests: u64,
     ticks: u64,
+    /// Did this turn have a tick? Its housekeeping comes when all input was handled.
+    has_ticked: bool,
     stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
@@ -134,6 +136,7 @@ impl<S: Seams> Shard<S> {
             cold: ColdInbox::default(),
             effects: Vec::new(),
             answers: Answers::new(),
+            touched: Vec::new(),
             failure: None,
         };
         let created_up_to = restored.manifest.created_up_to;
@@ -151,6 +154,7 @@ impl<S: Seams> Shard<S> {
             turns: 0,
             requests: 0,
             ticks: 0,
+            has_ticked: false,
             stop_by_ticks: None,
             failed: None,
         };
@@ -272,6 +276,7 @@ impl<S: Seams> Shard<S> {
     /// A tick of 10 ms passed.
     pub fn on_tick(&mut self) {
         self.ticks += 1;
+        self.has_ticked = true;
         let keeps_house = self.ticks.is_multiple_of(HOUSE_TICKS);
         for hosted in self.groups.values_mut() {
             hosted.on_tick(&mut self.means);
@@ -310,17 +315,30 @@ impl<S: Seams> Shard<S> {
         if self.failed.is_some() {
             return;
         }
-        self.flush_groups();
-        self.submit();
-        for hosted in self.groups.values_mut() {
-            if hosted.can_apply() {
-                hosted.apply_committed(&mut self.means);
+        if std::mem::take(&mut self.has_ticked) {
+            for hosted in self.groups.values_mut() {
+                hosted.keep_house(&mut self.means);
             }
-            hosted.keep_house(&mut self.means);
-            hosted.write_checkpoint(&mut self.means);
         }
-        self.carry_out_creations();
-        self.flush_groups();
+        let touched = std::mem::take(&mut self.means.touched);
+        self.flush_groups(&touched);
+        self.submit();
+        for group in &touched {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.apply_committed(&mut self.means);
+                hosted.write_checkpoint(&mut self.means);
+            }
+        }
+        if touched.contains(&GroupId::SYSTEM) {
+            self.carry_out_creations();
+        }
+        let again = std::mem::take(&mut self.means.touched);
+        self.flush_groups(&again);
+        for group in &again {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.touch(&mut self.means);
+            }
+        }
         self.submit();
         self.means.flush_peers();
         if let Some(error) = self.means.failure.take() {
@@ -348,17 +366,18 @@ impl<S: Seams> Shard<S> {
         self.means.log.tend();
     }
 
-    fn flush_groups(&mut self) {
-        for hosted in self.groups.values_mut() {
-            if hosted.is_dirty {
+    fn flush_groups(&mut self, touched: &[GroupId]) {
+        for group in touched {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.take_touch();
                 hosted.flush(&mut self.means);
             }
         }
     }
 
-    /// Has anything committed not been applied, so that another turn should follow at once?
+    /// Is there more to do although nothing new has come, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
-        self.groups.values().any(Hosted::can_apply)
+        !self.means.touched.is_empty()
     }
 
     /// The process is asked to end: hand over what is led, and take no new leadership.

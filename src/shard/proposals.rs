@@ -173,8 +173,8 @@ impl Hosted {
                     retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
                 },
             })?;
-        self.store(means, proposed.write, proposed.position, kind, &[payload]);
-        self.is_dirty = true;
+        self.store(means, proposed, kind, &[payload]);
+        self.touch(means);
         Ok(proposed.position.index)
     }
 

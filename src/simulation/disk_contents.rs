@@ -131,22 +131,31 @@ impl Contents {
     fn supersede(&mut self, range: &Range<usize>) {
         let (start, end, sector_bytes) = (range.start, range.end, self.sector_bytes);
         let is_left = |offset: usize, length: usize| offset + length <= start || end <= offset;
-        let split = std::mem::take(&mut self.pending).into_iter().flat_map(|pending| {
-            let whole = pending.stage == Stage::InFlight
-                || is_left(pending.offset, pending.bytes.len());
-            if whole {
-                return vec![pending];
-            }
-            let Pending { number, offset, bytes, stage } = pending;
-            let sectors = bytes.chunks(sector_bytes).enumerate();
-            let sectors = sectors.map(|(at, sector)| Pending {
-                number,
-                offset: offset + at * sector_bytes,
-                bytes: sector.to_vec(),
-                stage,
+        let split = std::mem::take(&mut self.pending)
+            .into_iter()
+            .flat_map(|pending| {
+                let whole = pending.stage == Stage::InFlight
+                    || is_left(pending.offset, pending.bytes.len());
+                if whole {
+                    return vec![pending];
+                }
+                let Pending {
+                    number,
+                    offset,
+                    bytes,
+                    stage,
+                } = pending;
+                let sectors = bytes.chunks(sector_bytes).enumerate();
+                let sectors = sectors.map(|(at, sector)| Pending {
+                    number,
+                    offset: offset + at * sector_bytes,
+                    bytes: sector.to_vec(),
+                    stage,
+                });
+                sectors
+                    .filter(|sector| is_left(sector.offset, sector.bytes.len()))
+                    .collect()
             });
-            sectors.filter(|sector| is_left(sector.offset, sector.bytes.len())).collect()
-        });
         self.pending = split.collect();
     }
 

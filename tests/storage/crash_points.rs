@@ -38,7 +38,11 @@ fn losses(at: u64) -> Vec<Loss> {
         1 => Fate::Lost,
         _ => Fate::Readable,
     };
-    vec![Loss::All(fate), Loss::Drawn(at * 2), Loss::Drawn(at * 2 + 1)]
+    vec![
+        Loss::All(fate),
+        Loss::Drawn(at * 2),
+        Loss::Drawn(at * 2 + 1),
+    ]
 }
 
 /// Recovers, works on, cuts the power once more, and recovers again.

@@ -8,6 +8,7 @@ use margay::storage::payload::{CheckpointPointer, ChunkHeader, Tail};
 use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_simulation::disk_random::Random;
 use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use std::rc::Rc;
 
 pub(crate) struct Workload {
     random: Random,
@@ -17,7 +18,11 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), write: 0, groups: 4 }
+        Self {
+            random: Random::new(seed),
+            write: 0,
+            groups: 4,
+        }
     }
 
     /// Runs `steps` steps, or until the log fails or the power goes off.
@@ -40,7 +45,13 @@ impl Workload {
             15 => self.checkpoint(world),
             16..=18 => world.submit(),
             19..=21 => world.submit() && world.deliver(),
-            22 => world.log.on_idle(std::time::Duration::from_millis(9)).is_ok() && world.deliver(),
+            22 => {
+                world
+                    .log
+                    .on_idle(std::time::Duration::from_millis(9))
+                    .is_ok()
+                    && world.deliver()
+            }
             _ => self.tend(world),
         };
         went_well && (!self.random.chance(1, 40) || world.pass_time())
@@ -71,15 +82,23 @@ impl Workload {
         }
         let replica = world.model.next_replica();
         let result = world.log.create_group(group, &created(group, replica));
-        world.note(Told::Create(group, replica), result).then_some(group)
+        world
+            .note(Told::Create(group, replica), result)
+            .then_some(group)
     }
 
     fn entry(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else { return false };
+        let Some(group) = self.group(world) else {
+            return false;
+        };
         let model = world.model.state()[&group].clone();
         let count = 1 + self.random.below(3);
         for number in 0..count {
-            let term = model.hard_state.term.max(model.last().term).max(Term::new(1));
+            let term = model
+                .hard_state
+                .term
+                .max(model.last().term)
+                .max(Term::new(1));
             let index = Index::new(model.last().index.number() + 1 + number);
             let position = Position { term, index };
             let length = usize::try_from(self.random.below(1500)).unwrap();
@@ -94,7 +113,7 @@ impl Workload {
                 payload: &[&payload],
             };
             let result = world.log.append_entry(&entry, write);
-            if !world.note(Told::Entry(group, position, payload), result) {
+            if !world.note(Told::Entry(group, position, Rc::new(payload)), result) {
                 return false;
             }
         }
@@ -103,13 +122,24 @@ impl Workload {
 
     /// A vote in the present term, if there is none yet, or a greater term.
     fn hard_state(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else { return false };
+        let Some(group) = self.group(world) else {
+            return false;
+        };
         let now = world.model.state()[&group].hard_state;
         let vote = ReplicaNumber::new(u16::try_from(1 + self.random.below(5)).unwrap());
         let next = match now.voted_for {
-            None if now.term > Term::ZERO => HardState { voted_for: Some(vote), ..now },
-            _ if self.random.chance(1, 2) => HardState { term: now.term.next(), voted_for: None },
-            _ => HardState { term: now.term.next(), voted_for: Some(vote) },
+            None if now.term > Term::ZERO => HardState {
+                voted_for: Some(vote),
+                ..now
+            },
+            _ if self.random.chance(1, 2) => HardState {
+                term: now.term.next(),
+                voted_for: None,
+            },
+            _ => HardState {
+                term: now.term.next(),
+                voted_for: Some(vote),
+            },
         };
         let write = self.next_write();
         let result = world.log.save_hard_state(group, next, write);
@@ -117,7 +147,9 @@ impl Workload {
     }
 
     fn truncate(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else { return false };
+        let Some(group) = self.group(world) else {
+            return false;
+        };
         let model = world.model.state()[&group].clone();
         let (low, high) = (model.checkpoint.index.number(), model.last().index.number());
         if high <= low {
@@ -125,7 +157,10 @@ impl Workload {
         }
         // Entries are only replaced by those of a later leader: index and term name one entry for ever.
         if model.last().term >= model.hard_state.term {
-            let next = HardState { term: model.last().term.next(), voted_for: None };
+            let next = HardState {
+                term: model.last().term.next(),
+                voted_for: None,
+            };
             let write = self.next_write();
             let result = world.log.save_hard_state(group, next, write);
             if !world.note(Told::HardState(group, next), result) {
@@ -140,7 +175,9 @@ impl Workload {
 
     /// A checkpoint of one to three chunks at an index of the log.
     fn checkpoint(&mut self, world: &mut World) -> bool {
-        let Some(group) = self.group(world) else { return false };
+        let Some(group) = self.group(world) else {
+            return false;
+        };
         self.checkpoint_of(world, group)
     }
 
@@ -151,10 +188,16 @@ impl Workload {
             return true;
         }
         let index = Index::new(low + 1 + self.random.below(high - low));
-        let at = Position { term: model.entries[&index].0, index };
+        let at = Position {
+            term: model.entries[&index].0,
+            index,
+        };
         let chunks = u32::try_from(1 + self.random.below(3)).unwrap();
         for number in 0..chunks {
-            let header = ChunkHeader { stream_epoch: 0, number };
+            let header = ChunkHeader {
+                stream_epoch: 0,
+                number,
+            };
             let bytes = chunk_bytes(at, number);
             if world.log.write_chunk(group, index, header, &bytes).is_err() {
                 return false;
@@ -178,13 +221,16 @@ impl Workload {
 
     /// Lets go of what checkpoints stand for, so that segments are freed; now and then a group ends.
     fn tend(&mut self, world: &mut World) -> bool {
-        for group in world.model.state().into_keys() {
+        let groups: Vec<GroupId> = world.model.state().keys().copied().collect();
+        for group in groups {
             let to = world.log.checkpoint_covered(group);
             world.log.release(group, to);
         }
         world.log.tend();
         if self.random.chance(1, 8) {
-            let Some(group) = self.group(world) else { return false };
+            let Some(group) = self.group(world) else {
+                return false;
+            };
             let result = world.log.remove_group(group);
             return world.note(Told::Remove(group), result);
         }

@@ -1,16 +1,17 @@
 //! One log on one virtual disk, driven step by step, with a model of what it acknowledged.
 
 use crate::model::{Found, Model, Told};
+use crate::workload::chunk_bytes;
 use margay::storage::log::Log;
 use margay::storage::options::{LogOptions, Sequence};
 use margay::storage::payload::Created;
-use margay::storage::record::RecordView;
-use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError, RecoveryOptions};
+use margay::storage::record::{RecordView, records};
 use margay::storage::recovery::recover;
+use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError, RecoveryOptions};
 use margay::storage::segment::segment_path;
 use margay::storage::{Disk, StorageError, format_log};
 use margay_simulation::disk::{DiskOptions, VirtualDisk};
-use margay_types::{GroupId, Incarnation, ProcessLife, ReplicaNumber};
+use margay_types::{GroupId, Incarnation, Index, ProcessLife, ReplicaNumber};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,13 +57,20 @@ pub(crate) fn created(group: GroupId, replica: ReplicaNumber) -> Created {
 
 /// A disk with an empty log, all of it durable.
 pub(crate) fn formatted(seed: u64) -> VirtualDisk {
-    let disk = VirtualDisk::new(DiskOptions { seed, ..DiskOptions::default() });
+    // On every other disk, writes overtake each other.
+    let latency_max = Duration::from_millis(seed % 2 * 2);
+    let disk = VirtualDisk::new(DiskOptions {
+        seed,
+        latency_max,
+        ..DiskOptions::default()
+    });
     disk.run(async {
         disk.create_directory(Path::new("data")).await?;
         disk.sync_directory(Path::new("")).await
     })
     .unwrap();
-    disk.run(format_log(&disk, &directory(), 1, &options())).unwrap();
+    disk.run(format_log(&disk, &directory(), 1, &options()))
+        .unwrap();
     disk
 }
 
@@ -71,7 +79,9 @@ pub(crate) fn found(disk: &VirtualDisk, groups: &[RecoveredGroup]) -> Vec<Found>
     let found = groups.iter().map(|group| {
         Found::of(group, |index| {
             let entry = group.entries[&index];
-            let Some(place) = entry.place else { return Vec::new() };
+            let Some(place) = entry.place else {
+                return Vec::new();
+            };
             let path = segment_path(&directory(), place.segment.number);
             let bytes = disk.bytes(&path).unwrap();
             let start = place.offset as usize;
@@ -88,6 +98,43 @@ pub(crate) fn try_recover(
     life: u64,
 ) -> Result<Recovered<VirtualDisk>, RecoveryError> {
     disk.run(recover(disk.clone(), &directory(), &recovery_options(life)))
+}
+
+/// What the log reads of a group is what recovery found: entries above the floor, and all chunks of the checkpoint.
+fn read_back(
+    disk: &VirtualDisk,
+    log: &Log<VirtualDisk>,
+    group: &RecoveredGroup,
+) -> Result<(), String> {
+    let failed = |error: StorageError| format!("group {} reads back: {error}", group.group);
+    let first = group.floor.index.next();
+    if group.last.index >= first {
+        let loading = log.load(group.group, first, group.last.index, 1 << 20);
+        let loaded = disk.run(loading).map_err(failed)?;
+        let read = records(&loaded.bytes).map(|record| record.unwrap().index());
+        let expected: Vec<Index> = group.entries.keys().copied().collect();
+        if read.collect::<Vec<_>>() != expected {
+            return Err(format!(
+                "group {} reads other entries than were found",
+                group.group
+            ));
+        }
+    }
+    let Some(checkpoint) = &group.checkpoint else {
+        return Ok(());
+    };
+    for number in 0..checkpoint.pointer.chunks {
+        let chunk = disk
+            .run(log.load_chunk(group.group, number))
+            .map_err(failed)?;
+        if chunk != chunk_bytes(checkpoint.pointer.at, number) {
+            return Err(format!(
+                "group {} reads another chunk {number}",
+                group.group
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A life of the log.
@@ -117,7 +164,15 @@ impl World {
     pub(crate) fn next(disk: VirtualDisk, mut model: Model, life: u64) -> Result<Self, String> {
         let recovered = try_recover(&disk, life).map_err(|error| format!("recovery: {error}"))?;
         model.recover(&found(&disk, &recovered.groups))?;
-        Ok(Self { disk, log: recovered.log, model, waiting: VecDeque::new() })
+        for group in &recovered.groups {
+            read_back(&disk, &recovered.log, group)?;
+        }
+        Ok(Self {
+            disk,
+            log: recovered.log,
+            model,
+            waiting: VecDeque::new(),
+        })
     }
 
     /// Notes what the log was told, and in which batch it stands.
@@ -141,7 +196,11 @@ impl World {
     pub(crate) fn deliver(&mut self) -> bool {
         self.disk.turn();
         for completion in self.disk.take_completions() {
-            if self.log.on_written(completion.token, completion.result).is_err() {
+            if self
+                .log
+                .on_written(completion.token, completion.result)
+                .is_err()
+            {
                 return false;
             }
             self.acknowledge();
@@ -151,7 +210,8 @@ impl World {
 
     /// Moves time on by a millisecond, with everything that falls due.
     pub(crate) fn pass_time(&mut self) -> bool {
-        self.disk.advance(self.disk.now() + Duration::from_millis(1));
+        self.disk
+            .advance(self.disk.now() + Duration::from_millis(1));
         self.deliver()
     }
 

@@ -50,7 +50,11 @@ pub(crate) async fn gather<D: Disk>(
             (true, true, false) => Look::Torn,
         };
         gathered.batches.append(&mut batches);
-        gathered.live.push(LiveSegment { entry: *entry, header, look });
+        gathered.live.push(LiveSegment {
+            entry: *entry,
+            header,
+            look,
+        });
     }
     Ok(gathered)
 }

@@ -248,18 +248,25 @@ impl Merged {
         self.head = Some(head);
         let last = self.last();
         if last.index > head.last.index {
-            self.losses.push((origin, Loss::Truncation(head.last.index.next())));
+            self.losses
+                .push((origin, Loss::Truncation(head.last.index.next())));
         } else if last != head.last {
             self.losses.push((origin, Loss::Head(head.last)));
         }
-        let checkpoint = self.checkpoint.as_ref().map_or(Index::ZERO, |it| it.pointer.at.index);
+        let checkpoint = self
+            .checkpoint
+            .as_ref()
+            .map_or(Index::ZERO, |it| it.pointer.at.index);
         if head.checkpoint > checkpoint {
             self.losses.push((origin, Loss::Other(head.checkpoint)));
         }
     }
 
     fn point(&mut self, origin: Origin, pointer: CheckpointPointer, at: Place) {
-        if self.identity.is_some_and(|own| own.replica != pointer.replica) {
+        if self
+            .identity
+            .is_some_and(|own| own.replica != pointer.replica)
+        {
             self.losses.push((origin, Loss::Birth));
         }
         let rank = |pointer: &CheckpointPointer| (pointer.stream_epoch, pointer.at.index);

@@ -36,9 +36,9 @@ use super::log_manifest::LogManifest;
 use super::manifest::{ManifestFiles, ManifestKind};
 use super::options::LogOptions;
 use super::resume::{Resume, ResumedGroup};
-use margay_types::{GroupId, ProcessLife};
 use chain::{LiveSegment, Look};
 use gather::Told;
+use margay_types::{GroupId, ProcessLife};
 use restart::{LogFiles, Restarted};
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,9 @@ pub struct RecoveryReport {
     pub cut_count: usize,
     /// Batches with damage.
     pub damaged_count: usize,
+    /// Batches of which something was lost that nobody can name. A replica that should live here and is not found may
+    /// have been born in one of them: it is lost, and must not be made again.
+    pub unnamed_count: usize,
     /// Sequence of the restart batch.
     pub restart_sequence: u64,
     /// Epoch of this life.
@@ -157,6 +160,7 @@ pub async fn recover<D: Disk>(
         batch_count: chain.links.len(),
         cut_count: chain.cut_count,
         damaged_count: told.damaged_count,
+        unnamed_count: unnamed.len(),
         restart_sequence: restarted.batch.item.sequence,
         recovery_epoch: restarted.recovery_epoch,
     };
@@ -207,7 +211,9 @@ async fn resume<D: Disk>(
     groups: &[RecoveredGroup],
 ) -> Result<Resume<D>, StorageError> {
     // What a damaged group needs is not known, so nothing is freed until it is repaired.
-    let is_held = groups.iter().any(|group| group.status != GroupStatus::Serves);
+    let is_held = groups
+        .iter()
+        .any(|group| group.status != GroupStatus::Serves);
     let segments = restarted.roles.open_used(&files, is_held).await?;
     let spares = restarted.roles.open_spares(&files).await?;
     let resumed: Vec<ResumedGroup> = groups.iter().filter_map(group::resumed).collect();

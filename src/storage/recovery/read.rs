@@ -65,9 +65,16 @@ pub(crate) async fn read_segment<D: Disk>(
     let mut bytes = vec![0; size.max(SEGMENT_HEADER_BYTES)];
     let path = segment_path(directory, number);
     let Ok(file) = disk.open(&path, OpenMode::Existing).await else {
-        return SegmentBytes { bytes, is_there: false, is_readable: false };
+        return SegmentBytes {
+            bytes,
+            is_there: false,
+            is_readable: false,
+        };
     };
-    let is_there = disk.size_bytes(&file).await.is_ok_and(|size| size >= size_bytes);
+    let is_there = disk
+        .size_bytes(&file)
+        .await
+        .is_ok_and(|size| size >= size_bytes);
     let mut is_readable = true;
     let mut buffer = Block::for_reading(READ_BYTES.min(bytes.len()));
     for (piece, target) in bytes.chunks_mut(READ_BYTES).enumerate() {
@@ -79,7 +86,11 @@ pub(crate) async fn read_segment<D: Disk>(
             _ => is_readable &= read_units(disk, &file, offset, target).await,
         }
     }
-    SegmentBytes { bytes, is_there, is_readable }
+    SegmentBytes {
+        bytes,
+        is_there,
+        is_readable,
+    }
 }
 
 /// Reads a piece unit by unit, leaving zeros where that fails; did all of it succeed?

@@ -302,7 +302,9 @@ fn assign(chain: &Chain, live: &[LiveSegment]) -> Roles {
     for link in &chain.links {
         let Some(batch) = link.kept() else { continue };
         let (sequence, hash) = (batch.header.sequence, batch.hash);
-        let entry = used.entry(batch.header.segment).or_insert((sequence, sequence, hash));
+        let entry = used
+            .entry(batch.header.segment)
+            .or_insert((sequence, sequence, hash));
         (entry.1, entry.2) = (sequence, hash);
     }
     let is_damaged = chain.links.iter().any(|link| link.kept().is_none());

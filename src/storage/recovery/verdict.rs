@@ -141,7 +141,10 @@ fn term_runs(entries: &BTreeMap<Index, EntryFacts>) -> Vec<TermRun> {
     let mut runs: Vec<TermRun> = Vec::new();
     for (index, entry) in entries {
         if runs.last().is_none_or(|run| run.term != entry.term) {
-            runs.push(TermRun { first: *index, term: entry.term });
+            runs.push(TermRun {
+                first: *index,
+                term: entry.term,
+            });
         }
     }
     runs
@@ -151,7 +154,9 @@ fn term_runs(entries: &BTreeMap<Index, EntryFacts>) -> Vec<TermRun> {
 /// the doubt; the others are confirmed by a later head or held against the group.
 fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: &[u64]) {
     let unnamed = unnamed.iter().copied().max().unwrap_or(0);
-    let Merged { entries, origins, .. } = merged;
+    let Merged {
+        entries, origins, ..
+    } = merged;
     entries.retain(|index, _| {
         let origin = origins.get(index).map_or(0, |origin| origin.sequence);
         *index > checkpoint || unnamed == 0 || origin > unnamed
@@ -221,7 +226,8 @@ fn find_damage(
         .or_else(|| damaged_entries(&merged.entries, checkpoint, last))
 }
 
-/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced within
+/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced
+/// within
 /// it. With equal terms they cannot, for terms never fall along a log.
 fn replaced_perhaps(
     merged: &Merged,
@@ -236,7 +242,9 @@ fn replaced_perhaps(
         let straddles = unnamed.iter().any(|lost| before < *lost && *lost < behind);
         straddles && entry.term != next.term
     });
-    doubtful.next().map(|((index, _), (next_index, _))| *index..=*next_index)
+    doubtful
+        .next()
+        .map(|((index, _), (next_index, _))| *index..=*next_index)
 }
 
 fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
@@ -245,9 +253,9 @@ fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
         Loss::Birth => Some((Index::ZERO..=last, Damage::Birth)),
         Loss::TwoVotes(_) => Some((last..=last, Damage::TwoVotes)),
         Loss::Truncation(from) => Some((from..=last.max(from), Damage::Truncation)),
-        Loss::Other(index) => (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint)),
+        Loss::Other(index) => (index >= checkpoint).then_some((index..=index, Damage::Checkpoint)),
         Loss::Head(position) => {
-            (position.index > checkpoint).then(|| (position.index..=position.index, Damage::Gap))
+            (position.index > checkpoint).then_some((position.index..=position.index, Damage::Gap))
         }
     }
 }
@@ -258,7 +266,7 @@ fn missing_chunks(merged: &Merged) -> Option<Finding> {
     } = merged.checkpoint.as_ref()?;
     let is_whole = (0..pointer.chunks).all(|number| chunks.contains_key(&number));
     let at = pointer.at.index;
-    (!is_whole).then(|| (at..=at, Damage::Checkpoint))
+    (!is_whole).then_some((at..=at, Damage::Checkpoint))
 }
 
 /// Entries above the checkpoint that are faulty or missing: the first to the last of them.

@@ -11,14 +11,19 @@ use std::path::Path;
 /// What the newest copy of a node's manifest says.
 fn created_up_to(world: &World, place: usize) -> Index {
     let copy = |name| {
-        let bytes = world.nodes[place].disk.bytes(&Path::new("data").join(name)).unwrap();
+        let bytes = world.nodes[place]
+            .disk
+            .bytes(&Path::new("data").join(name))
+            .unwrap();
         ManifestCopy::parse(ManifestKind::Node, &bytes).ok()
     };
     let newest = ["manifest.a", "manifest.b"]
         .into_iter()
         .filter_map(copy)
         .max_by_key(|copy| copy.counter);
-    NodeManifest::parse(&newest.unwrap().body).unwrap().created_up_to
+    NodeManifest::parse(&newest.unwrap().body)
+        .unwrap()
+        .created_up_to
 }
 
 #[test]
@@ -26,7 +31,9 @@ fn a_replica_acts_when_the_manifest_knows_of_it_wherever_the_power_went_off() {
     for crash_after in 0..24 {
         let mut world = formed(1, 0);
         let count = world.nodes[0].disk.operation_count();
-        world.nodes[0].disk.set_plan(FaultPlan::crash_at(count + crash_after));
+        world.nodes[0]
+            .disk
+            .set_plan(FaultPlan::crash_at(count + crash_after));
         let mut operator = Client::connect(&mut world, 0, 1);
         operator.send_create(&mut world, 1);
         world.steps(100);

@@ -149,8 +149,17 @@ impl Client {
         answer_bytes: u32,
     ) -> u64 {
         let filler = Vec::new();
-        let payload = postcard::to_allocvec(&Count { answer_bytes, filler }).unwrap();
-        self.command(world, session, (sequence, acknowledged_below), (1, &payload))
+        let payload = postcard::to_allocvec(&Count {
+            answer_bytes,
+            filler,
+        })
+        .unwrap();
+        self.command(
+            world,
+            session,
+            (sequence, acknowledged_below),
+            (1, &payload),
+        )
     }
 
     /// Counts with a command of so many bytes.

@@ -57,7 +57,12 @@ impl Outbox for TestOutbox {
     }
 
     fn send_peer(&mut self, peer: PeerId, bytes: &[u8]) {
-        self.0.borrow_mut().peers.entry(peer).or_default().extend(bytes);
+        self.0
+            .borrow_mut()
+            .peers
+            .entry(peer)
+            .or_default()
+            .extend(bytes);
     }
 
     fn send_peer_records(&mut self, peer: PeerId, records: Slice) {
@@ -85,7 +90,7 @@ pub(crate) fn log_options() -> LogOptions {
         retained_bytes: 512 << 10,
         writes_in_flight: 1,
         spares: 2,
-        segments_max: 12,
+        segments_max: 24,
         witness_idle: Duration::from_millis(5),
         fill_pause: Duration::ZERO,
     }
@@ -165,7 +170,9 @@ impl World {
         node.held.clear();
         node.from_peers.clear();
         node.from_clients.clear();
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != place).collect();
+        let others: Vec<usize> = (0..self.nodes.len())
+            .filter(|other| *other != place)
+            .collect();
         for other in others {
             self.disconnect(place, other);
         }
@@ -181,7 +188,9 @@ impl World {
 
     /// Nothing passes between this node and all others from now on.
     pub(crate) fn isolate(&mut self, place: usize) {
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != place).collect();
+        let others: Vec<usize> = (0..self.nodes.len())
+            .filter(|other| *other != place)
+            .collect();
         for other in others {
             self.cuts.insert((place.min(other), place.max(other)));
             self.disconnect(place, other);
@@ -239,7 +248,10 @@ impl World {
             machine::enter(place);
             let put = node.step(self.now_ns);
             for (connection, bytes) in put.clients {
-                self.answers.entry((place, connection)).or_default().extend(bytes);
+                self.answers
+                    .entry((place, connection))
+                    .or_default()
+                    .extend(bytes);
             }
             sent.extend(put.peers.into_iter().map(|(to, bytes)| (place, to, bytes)));
         }
@@ -338,7 +350,8 @@ impl Node {
             return Put::default();
         }
         self.clock.0.set(now_ns);
-        self.disk.advance(Duration::from_nanos(now_ns).max(self.disk.now()));
+        self.disk
+            .advance(Duration::from_nanos(now_ns).max(self.disk.now()));
         let mut is_first = true;
         loop {
             self.disk.turn();

@@ -151,6 +151,9 @@ impl Hosted {
             };
             match answer.recipient {
                 Recipient::Command { session, sequence } => {
+                    if leaves_number_free(answer.code) {
+                        reign.sequencing.forget(session);
+                    }
                     let attached = reign.waiters.take_attached((session, sequence));
                     for to in requester.into_iter().chain(attached) {
                         respond(means, to, head, &answer);
@@ -196,6 +199,25 @@ impl Hosted {
                 }
             }
         }
+    }
+}
+
+/// Was the command not applied when its turn came, so that its number must be sent again? Then what was counted when it
+/// was appended is wrong, and so is what was counted behind it.
+fn leaves_number_free(code: Code) -> bool {
+    match code {
+        Code::NotNext | Code::WindowFull | Code::CacheFull => true,
+        Code::Output
+        | Code::OutputTooLarge
+        | Code::Skipped
+        | Code::SkippedByClient
+        | Code::OutputGone
+        | Code::UnknownSession
+        | Code::SessionClosed
+        | Code::SessionExpired
+        | Code::SessionReplaced
+        | Code::AttemptPassed
+        | Code::SessionsFull => false,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::shard::means::Means;
 use crate::shard::waiters::{Purpose, Requester};
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent};
-use margay_machine::{Answers, Code, HostAnswer, Input, Recipient};
+use margay_machine::{Answers, Code, HostAnswer, Input, Recipient, Stopped};
 use margay_raft::{Applies, Configuration, EntryKind, Position};
 use margay_types::{Index, SequenceNumber};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
@@ -106,12 +106,20 @@ impl Hosted {
                 self.route_answers(means, index, &answers);
                 self.after_apply(entry.position(), view.kind, view.payload);
             }
-            Err(stopped) => {
-                self.stopped = Some(stopped);
-                self.replica.set_applies(Applies::Stopped);
-            }
+            Err(stopped) => self.on_stopped(means, stopped),
         }
         means.answers = answers;
+    }
+
+    /// The machine applies no more. Whoever waits is told so: what was appended may still be applied elsewhere, and the
+    /// session's next leader knows.
+    pub(crate) fn on_stopped<S: Seams>(&mut self, means: &mut Means<S>, stopped: Stopped) {
+        self.stopped = Some(stopped);
+        self.replica.set_applies(Applies::Stopped);
+        let Some(reign) = &mut self.reign else { return };
+        for requester in reign.waiters.take_all() {
+            means.refuse(requester, self.head(), &Refusal::StoppedMachine);
+        }
     }
 
     /// What entries mean to the host beside the machine.

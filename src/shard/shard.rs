@@ -255,7 +255,7 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Append { to, append }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
                     }
-                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&error),
+                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&mut self.means, &error),
                     (LoadFor::Append { .. }, Err(_)) => {}
                 }
             }
@@ -282,6 +282,10 @@ impl<S: Seams> Shard<S> {
             hosted.on_tick(&mut self.means);
             if keeps_house {
                 hosted.reads.expire(hosted.head(), &mut self.means);
+                hosted.hand_over_if_stopped(&mut self.means);
+                if self.stop_by_ticks.is_some() {
+                    hosted.hand_over(&mut self.means, |_| true);
+                }
             }
         }
         let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
@@ -384,7 +388,7 @@ impl<S: Seams> Shard<S> {
     pub fn request_stop(&mut self) {
         self.stop_by_ticks.get_or_insert(self.ticks + STOP_TICKS);
         for hosted in self.groups.values_mut() {
-            hosted.hand_over(&mut self.means);
+            hosted.hand_over(&mut self.means, |_| true);
         }
     }
 

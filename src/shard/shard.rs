@@ -358,7 +358,9 @@ impl<S: Seams> Shard<S> {
     /// Frees what nobody needs, and asks for checkpoints of those that hold room.
     fn keep_room(&mut self) {
         let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => self.means.log.oldest_holders(),
+            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
+                self.means.log.oldest_holders_for_checkpoint()
+            }
             _ => Vec::new(),
         };
         for (group, hosted) in &mut self.groups {

@@ -11,7 +11,7 @@ fn an_idle_group_does_not_hold_the_oldest_segment_for_ever() {
     let mut client = Client::connect(&mut world, 0, 1);
     client.group = GroupId::new(2);
     let session = client.open(&mut world);
-    for sequence in 1..=150 {
+    for sequence in 1..=130 {
         let request = client.count_large(&mut world, session, sequence, 200 << 10);
         let answer = client.wait(&mut world, request);
         assert!(

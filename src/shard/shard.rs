@@ -170,6 +170,14 @@ impl<S: Seams> Shard<S> {
     /// A replica goes on where an earlier life of the process ended.
     fn revive(&mut self, found: FoundGroup) -> Result<(), ShardError> {
         let group = found.group;
+        if found.description.created > self.manifest.created_up_to {
+            self.births.on_interrupted(Birth {
+                group,
+                created: found.created,
+                description: found.description,
+            });
+            return Ok(());
+        }
         let host = match &found.host {
             Some(host) => Host::restore(&self.registry, host),
             None => {

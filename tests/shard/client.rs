@@ -11,7 +11,8 @@ use margay_wire::admin::{
     read_answer, write_request,
 };
 use margay_wire::client::{
-    self, Answer, Attach, Attached, Attachment, Command, Open, Query, QueryLevel,
+    self, Answer, Attach, Attached, Attachment, Command, KeepAlive, KeepAliveItem, Open, Query,
+    QueryLevel,
 };
 use margay_wire::refusal::Refusal;
 
@@ -139,6 +140,18 @@ impl Client {
         attach.write(&mut bytes, request);
         self.tell(world, bytes);
         request
+    }
+
+    pub(crate) fn keep_alive(&mut self, world: &mut World, session: Session) {
+        let item = KeepAliveItem {
+            attachment: session.attached.attachment,
+            acknowledged_below: SequenceNumber::new(1),
+            events_received: 0,
+        };
+        let request = self.next();
+        let mut bytes = Vec::new();
+        KeepAlive::write(&mut bytes, request, [item].into_iter());
+        self.tell(world, bytes);
     }
 
     pub(crate) fn count(

@@ -11,8 +11,8 @@ use margay_wire::admin::{
     read_answer, write_request,
 };
 use margay_wire::client::{
-    self, Answer, Attach, Attached, Attachment, Command, KeepAlive, KeepAliveItem, Open, Query,
-    QueryLevel,
+    self, Answer, Attach, Attached, Attachment, Close, Command, KeepAlive, KeepAliveItem, Open,
+    Query, QueryLevel,
 };
 use margay_wire::refusal::Refusal;
 
@@ -140,6 +140,22 @@ impl Client {
         attach.write(&mut bytes, request);
         self.tell(world, bytes);
         request
+    }
+
+    /// Closes the session so many times over.
+    pub(crate) fn close_again_and_again(
+        &mut self,
+        world: &mut World,
+        session: Session,
+        count: u64,
+    ) {
+        let attachment = session.attached.attachment;
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let request = self.next();
+            Close { attachment }.write(&mut bytes, request);
+        }
+        self.tell(world, bytes);
     }
 
     pub(crate) fn keep_alive(&mut self, world: &mut World, session: Session) {

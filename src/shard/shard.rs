@@ -341,7 +341,7 @@ impl<S: Seams> Shard<S> {
                 hosted.write_checkpoint(&mut self.means);
             }
         }
-        if touched.contains(&GroupId::SYSTEM) {
+        if self.births.waits_for_room || touched.contains(&GroupId::SYSTEM) {
             self.carry_out_creations();
         }
         let again = std::mem::take(&mut self.means.touched);

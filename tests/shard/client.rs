@@ -283,7 +283,7 @@ pub(crate) fn formed(count: usize, groups: u32) -> World {
     world
 }
 
-fn keyspace(groups: u32) -> KeyspaceCreate {
+pub(crate) fn keyspace(groups: u32) -> KeyspaceCreate {
     KeyspaceCreate {
         name: "counters".to_owned(),
         machine: "counter".to_owned(),

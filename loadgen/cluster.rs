@@ -337,5 +337,5 @@ pub(crate) fn announce(console: Console, cluster: &Cluster, facts: &NodeFacts, t
         s(shards),
         s(groups),
     );
-    console.stage(&format!("{line:<88} [{:.1} s]", took.as_secs_f64()));
+    console.stage(&format!("{line:<92} [{:.1} s]", took.as_secs_f64()));
 }

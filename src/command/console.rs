@@ -75,5 +75,27 @@ pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
         .load_style(presets::NOTHING)
         .set_header(header)
         .add_rows(rows);
-    table.trim_fmt()
+    // The library pads every cell; the first column stands at the margin.
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| {
+            line.strip_prefix(' ')
+                .unwrap_or(&line)
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_stand_under_their_header_and_at_the_margin() {
+        let rows = [["a", "1"], ["long", "2"]].map(|row| row.map(str::to_owned).to_vec());
+        let text = table(&["NAME", "N"], rows.into_iter());
+        assert_eq!(text, "NAME  N\na     1\nlong  2");
+    }
 }

@@ -13,7 +13,7 @@ use super::overview::{Overview, Seen};
 use crate::codes::{Exit, Failure};
 use clap::Args;
 use margay_types::GroupId;
-use margay_wire::admin::{MapRequest, NodeInfoRequest, Status as NodeStatus, StatusRequest};
+use margay_wire::admin::{MapRequest, Status as NodeStatus, StatusRequest};
 use std::collections::BTreeMap;
 
 /// Groups in one answer.
@@ -30,8 +30,6 @@ impl Status {
     )]
     pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
         let cluster = Cluster::new(globals);
-        // Who answers here decides what there is to see: a blank node has no map.
-        cluster.ask(&NodeInfoRequest, Effect::Reads)?;
         let map = cluster.ask(&MapRequest, Effect::Reads)?;
         let mut seen = BTreeMap::new();
         for node in &map.nodes {

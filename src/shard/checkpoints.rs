@@ -6,8 +6,10 @@
 //!                                entries up to min(C, stable index) leave the index <───────────────────┘
 //! ```
 //!
-//! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take their
-//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one skips it.
+//! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take
+//! their
+//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one
+//! skips it.
 //!
 //! Until refills exist nothing goes that some member does not have durably.
 
@@ -197,6 +199,7 @@ impl Hosted {
                 .write_chunk(group, writing.at.index, header, chunk);
             writing.chunks_written += 1;
             means.note(written);
+            self.touch(means);
             return;
         }
         let pointer = CheckpointPointer {

@@ -1,10 +1,14 @@
 //! What a log was told and what it acknowledged: whatever is recovered must be the state after some prefix of what was
 //! told, and never a shorter one than was acknowledged.
 
-use margay::storage::recovery::{GroupStatus, RecoveredGroup};
+use margay::storage::recovery::{GroupStatus, RecoveredGroup, RecoveryReport};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, ReplicaNumber, Term};
 use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Payloads are compared often and never changed.
+pub(crate) type Payload = Rc<Vec<u8>>;
 
 /// One thing that a log was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub(crate) enum Told {
     Remove(GroupId),
     HardState(GroupId, HardState),
     Truncate(GroupId, Index),
-    Entry(GroupId, Position, Vec<u8>),
+    Entry(GroupId, Position, Payload),
     /// A checkpoint at this position; its chunks came before.
     Checkpoint(GroupId, Position),
 }
@@ -23,7 +27,7 @@ pub(crate) enum Told {
 pub(crate) struct GroupModel {
     pub(crate) replica: ReplicaNumber,
     pub(crate) hard_state: HardState,
-    pub(crate) entries: BTreeMap<Index, (Term, Vec<u8>)>,
+    pub(crate) entries: BTreeMap<Index, (Term, Payload)>,
     pub(crate) checkpoint: Position,
 }
 
@@ -47,6 +51,7 @@ pub(crate) struct Model {
     told: Vec<Told>,
     acknowledged: usize,
     births: u16,
+    now: State,
 }
 
 impl Model {
@@ -57,6 +62,7 @@ impl Model {
     }
 
     pub(crate) fn tell(&mut self, told: Told) -> usize {
+        apply(&mut self.now, &told);
         self.told.push(told);
         self.told.len()
     }
@@ -67,8 +73,8 @@ impl Model {
     }
 
     /// The state after everything that was told.
-    pub(crate) fn state(&self) -> State {
-        after(&self.told)
+    pub(crate) fn state(&self) -> &State {
+        &self.now
     }
 
     /// Finds the prefix that was recovered and forgets what is behind it.
@@ -86,6 +92,7 @@ impl Model {
             if describe(&state, &found).is_empty() {
                 self.told.truncate(end);
                 self.acknowledged = end;
+                self.now = state;
                 return Ok(());
             }
         }
@@ -99,9 +106,14 @@ impl Model {
 }
 
 impl Model {
-    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
-    /// is named. Gives how many are named.
-    pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
+    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
+    /// something
+    /// is named; a group may be missing only if batches were lost that nobody can name. Gives how many are named.
+    pub(crate) fn check_damaged(
+        &self,
+        groups: &[Found],
+        report: &RecoveryReport,
+    ) -> Result<usize, String> {
         assert_eq!(
             self.acknowledged,
             self.told.len(),
@@ -117,8 +129,11 @@ impl Model {
             .filter(|it| !it.serves)
             .map(|it| it.group)
             .collect();
-        let mut state = self.state();
-        state.retain(|group, _| !named.contains(group));
+        let mut state = self.now.clone();
+        let is_found = |group: &GroupId| groups.iter().any(|found| found.group == *group);
+        state.retain(|group, _| {
+            !named.contains(group) && (report.unnamed_count == 0 || is_found(group))
+        });
         let differences = describe(&state, &serving);
         match differences.is_empty() {
             true => Ok(named.len()),
@@ -138,7 +153,7 @@ pub(crate) struct Found {
     pub(crate) last: Position,
     pub(crate) floor: Position,
     pub(crate) checkpoint: Position,
-    pub(crate) entries: BTreeMap<Index, (Term, Vec<u8>)>,
+    pub(crate) entries: BTreeMap<Index, (Term, Payload)>,
 }
 
 impl Found {
@@ -148,7 +163,7 @@ impl Found {
             .iter()
             .filter(|(_, entry)| entry.place.is_some());
         let entries = entries
-            .map(|(index, entry)| (*index, (entry.term, payload(*index))))
+            .map(|(index, entry)| (*index, (entry.term, Rc::new(payload(*index)))))
             .collect();
         Self {
             group: group.group,
@@ -199,7 +214,7 @@ fn apply(state: &mut State, told: &Told) {
         }
         Told::Entry(group, position, payload) => {
             let entries = &mut state.entry(*group).or_default().entries;
-            entries.insert(position.index, (position.term, payload.clone()));
+            entries.insert(position.index, (position.term, Rc::clone(payload)));
         }
         Told::Checkpoint(group, at) => state.entry(*group).or_default().checkpoint = *at,
     }

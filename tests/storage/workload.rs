@@ -8,6 +8,7 @@ use margay::storage::payload::{CheckpointPointer, ChunkHeader, Tail};
 use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_simulation::disk_random::Random;
 use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use std::rc::Rc;
 
 pub(crate) struct Workload {
     random: Random,
@@ -112,7 +113,7 @@ impl Workload {
                 payload: &[&payload],
             };
             let result = world.log.append_entry(&entry, write);
-            if !world.note(Told::Entry(group, position, payload), result) {
+            if !world.note(Told::Entry(group, position, Rc::new(payload)), result) {
                 return false;
             }
         }
@@ -220,7 +221,8 @@ impl Workload {
 
     /// Lets go of what checkpoints stand for, so that segments are freed; now and then a group ends.
     fn tend(&mut self, world: &mut World) -> bool {
-        for group in world.model.state().into_keys() {
+        let groups: Vec<GroupId> = world.model.state().keys().copied().collect();
+        for group in groups {
             let to = world.log.checkpoint_covered(group);
             world.log.release(group, to);
         }

@@ -1,16 +1,17 @@
 //! One log on one virtual disk, driven step by step, with a model of what it acknowledged.
 
 use crate::model::{Found, Model, Told};
+use crate::workload::chunk_bytes;
 use margay::storage::log::Log;
 use margay::storage::options::{LogOptions, Sequence};
 use margay::storage::payload::Created;
-use margay::storage::record::RecordView;
+use margay::storage::record::{RecordView, records};
 use margay::storage::recovery::recover;
 use margay::storage::recovery::{Peers, Recovered, RecoveredGroup, RecoveryError, RecoveryOptions};
 use margay::storage::segment::segment_path;
 use margay::storage::{Disk, StorageError, format_log};
 use margay_simulation::disk::{DiskOptions, VirtualDisk};
-use margay_types::{GroupId, Incarnation, ProcessLife, ReplicaNumber};
+use margay_types::{GroupId, Incarnation, Index, ProcessLife, ReplicaNumber};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,8 +57,11 @@ pub(crate) fn created(group: GroupId, replica: ReplicaNumber) -> Created {
 
 /// A disk with an empty log, all of it durable.
 pub(crate) fn formatted(seed: u64) -> VirtualDisk {
+    // On every other disk, writes overtake each other.
+    let latency_max = Duration::from_millis(seed % 2 * 2);
     let disk = VirtualDisk::new(DiskOptions {
         seed,
+        latency_max,
         ..DiskOptions::default()
     });
     disk.run(async {
@@ -96,6 +100,43 @@ pub(crate) fn try_recover(
     disk.run(recover(disk.clone(), &directory(), &recovery_options(life)))
 }
 
+/// What the log reads of a group is what recovery found: entries above the floor, and all chunks of the checkpoint.
+fn read_back(
+    disk: &VirtualDisk,
+    log: &Log<VirtualDisk>,
+    group: &RecoveredGroup,
+) -> Result<(), String> {
+    let failed = |error: StorageError| format!("group {} reads back: {error}", group.group);
+    let first = group.floor.index.next();
+    if group.last.index >= first {
+        let loading = log.load(group.group, first, group.last.index, 1 << 20);
+        let loaded = disk.run(loading).map_err(failed)?;
+        let read = records(&loaded.bytes).map(|record| record.unwrap().index());
+        let expected: Vec<Index> = group.entries.keys().copied().collect();
+        if read.collect::<Vec<_>>() != expected {
+            return Err(format!(
+                "group {} reads other entries than were found",
+                group.group
+            ));
+        }
+    }
+    let Some(checkpoint) = &group.checkpoint else {
+        return Ok(());
+    };
+    for number in 0..checkpoint.pointer.chunks {
+        let chunk = disk
+            .run(log.load_chunk(group.group, number))
+            .map_err(failed)?;
+        if chunk != chunk_bytes(checkpoint.pointer.at, number) {
+            return Err(format!(
+                "group {} reads another chunk {number}",
+                group.group
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A life of the log.
 pub(crate) struct World {
     pub(crate) disk: VirtualDisk,
@@ -123,6 +164,9 @@ impl World {
     pub(crate) fn next(disk: VirtualDisk, mut model: Model, life: u64) -> Result<Self, String> {
         let recovered = try_recover(&disk, life).map_err(|error| format!("recovery: {error}"))?;
         model.recover(&found(&disk, &recovered.groups))?;
+        for group in &recovered.groups {
+            read_back(&disk, &recovered.log, group)?;
+        }
         Ok(Self {
             disk,
             log: recovered.log,

@@ -13,7 +13,11 @@ const COLUMNS_MAX: usize = 100;
 const COMMENT_COLUMNS_MAX: usize = 120;
 
 /// Files that may be longer: path, lines, reason. The numbers only ever fall.
-const LONG_FILES: [(&str, usize, &str); 0] = [];
+const LONG_FILES: [(&str, usize, &str); 1] = [(
+    "src/storage/log_tests.rs",
+    854,
+    "every path of the log is driven over the same small disk",
+)];
 
 /// Signs of unfinished work, in pieces so that this file does not contain them.
 const LEFTOVERS: [&str; 7] = [

@@ -104,7 +104,7 @@ fn is_landing(source: &Source, reached: &[String]) -> bool {
 #[test]
 fn every_file_is_reached_by_a_mod() {
     let roots = roots(&manifest_files());
-    demand_nothing(&unreachable_files(&rust_files(), &roots));
+    demand_nothing(&unreachable_files(rust_files(), &roots));
 }
 
 #[test]

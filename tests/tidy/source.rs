@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Folders that hold Rust of ours, from the top of the repository.
 const RUST_FOLDERS: [&str; 4] = ["benches", "loadgen", "src", "tests"];
@@ -85,14 +86,17 @@ impl Source {
     }
 }
 
-/// Every Rust file of the tree, sorted by path.
-pub(crate) fn rust_files() -> Vec<Source> {
-    let mut paths = Vec::new();
-    for folder in RUST_FOLDERS {
-        gather(Path::new(folder), ".rs", &mut paths);
-    }
-    paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+/// Every Rust file of the tree, sorted by path; read once for all rules.
+pub(crate) fn rust_files() -> &'static [Source] {
+    static FILES: OnceLock<Vec<Source>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let mut paths = Vec::new();
+        for folder in RUST_FOLDERS {
+            gather(Path::new(folder), ".rs", &mut paths);
+        }
+        paths.sort();
+        paths.iter().map(|path| read(path)).collect()
+    })
 }
 
 /// Every `Cargo.toml` of the tree, sorted by path.

@@ -12,7 +12,8 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction` (what a
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and
+//! `reaction` (what a
 //! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:

@@ -226,7 +226,8 @@ fn find_damage(
         .or_else(|| damaged_entries(&merged.entries, checkpoint, last))
 }
 
-/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced within
+/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced
+/// within
 /// it. With equal terms they cannot, for terms never fall along a log.
 fn replaced_perhaps(
     merged: &Merged,

@@ -16,6 +16,9 @@ use margay_wire::Splitter;
 use margay_wire::hello::HELLO_BYTES;
 use std::collections::BTreeMap;
 
+/// Bytes that have left are kept in the buffer up to here, to save moving what is behind them.
+const COMPACT_BYTES: usize = 256 << 10;
+
 /// Names one life of one connection to a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
@@ -144,6 +147,9 @@ impl Link {
         );
         if self.out_sent == self.out.len() {
             self.out.clear();
+            self.out_sent = 0;
+        } else if self.out_sent > COMPACT_BYTES && self.out_sent > self.out.len() / 2 {
+            self.out.drain(..self.out_sent);
             self.out_sent = 0;
         }
     }

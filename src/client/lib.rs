@@ -19,16 +19,20 @@
 //! What it promises, whatever fails: a session's commands are applied in the order in which they were submitted,
 //! each once; their completions come in that order; a deadline reports, and cancels nothing.
 
+pub mod blocking;
+pub mod clock;
 pub mod connection;
-
+pub mod epoll;
 pub mod error;
+pub mod operator;
 pub mod options;
 pub mod protocol;
-mod query;
+pub mod query;
 mod retry;
 mod routing;
 mod sequencer;
-mod session;
+pub mod session;
+pub mod typed;
 
 pub use connection::ConnectionId;
 pub use error::{ClientError, SubmitError};
@@ -36,3 +40,6 @@ pub use options::Options;
 pub use protocol::{Completion, Dial, Outcome, Protocol};
 pub use query::QueryKey;
 pub use session::SessionKey;
+
+#[cfg(test)]
+mod loopback_tests;

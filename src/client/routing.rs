@@ -74,7 +74,7 @@ impl Router {
             route.leader = None;
         }
         if route.leader.is_none() {
-            route.cursor = route.cursor.wrapping_add(1);
+            route.pass_over(self.map.as_ref(), group, self.start, asked);
         }
     }
 
@@ -89,15 +89,14 @@ impl Router {
 
     /// The node cannot be reached: whatever it led is led by somebody else soon.
     pub(crate) fn on_unreachable(&mut self, node: NodeId) {
+        let map = self.map.as_ref();
         for (group, route) in &mut self.routes {
-            let member = member(
-                self.map.as_ref(),
-                *group,
-                self.start.wrapping_add(route.cursor),
-            );
-            if route.leader == Some(node) || (route.leader.is_none() && member == Some(node)) {
+            let asked = route
+                .leader
+                .or_else(|| route.member(map, *group, self.start));
+            if asked == Some(node) {
                 route.leader = None;
-                route.cursor = route.cursor.wrapping_add(1);
+                route.pass_over(map, *group, self.start, asked);
             }
         }
     }
@@ -109,7 +108,7 @@ impl Router {
         if let Some(leader) = route.leader.filter(|leader| map.node(*leader).is_some()) {
             return Some(leader);
         }
-        member(Some(map), group, self.start.wrapping_add(route.cursor))
+        route.member(Some(map), group, self.start)
     }
 
     /// The shard of a group on a node.
@@ -131,9 +130,27 @@ impl Router {
     }
 }
 
-fn member(map: Option<&Map>, group: GroupId, at: usize) -> Option<NodeId> {
-    let members = &map?.group(group)?.members;
-    members.get(at.checked_rem(members.len())?).copied()
+impl Route {
+    /// The member to ask while nobody is known to lead.
+    fn member(&self, map: Option<&Map>, group: GroupId, start: usize) -> Option<NodeId> {
+        let members = &map?.group(group)?.members;
+        let at = start.wrapping_add(self.cursor).checked_rem(members.len())?;
+        members.get(at).copied()
+    }
+
+    /// Asks the next member, one that is not the node asked just now, unless there is no other.
+    fn pass_over(
+        &mut self,
+        map: Option<&Map>,
+        group: GroupId,
+        start: usize,
+        asked: Option<NodeId>,
+    ) {
+        self.cursor = self.cursor.wrapping_add(1);
+        if asked.is_some() && self.member(map, group, start) == asked {
+            self.cursor = self.cursor.wrapping_add(1);
+        }
+    }
 }
 
 #[cfg(test)]

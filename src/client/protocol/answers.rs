@@ -13,6 +13,7 @@
 use super::Protocol;
 use super::completion::{Completion, Outcome};
 use super::number::{GENERATION_MASK, Kind, Number, SEQUENCE_MASK};
+use super::reaction::Reaction;
 use crate::connection::ConnectionId;
 use crate::sequencer::Due;
 use crate::session::{Binding, Closing, SessionKey};
@@ -125,33 +126,22 @@ impl Protocol {
 
     fn on_command_refused(&mut self, key: SessionKey, sequence: SequenceNumber, refusal: Refusal) {
         let least_ns = u64::from(refusal.retry_after_ms().unwrap_or(0)) * 1_000_000;
-        match refusal.code() {
-            Code::NotReady
-            | Code::Overloaded
-            | Code::NoSpace
-            | Code::WindowFull
-            | Code::StoppedMachine => {
-                if let Some(session) = self.sessions.get_mut(key) {
-                    session.sequencer.rewind(sequence);
-                }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        match Reaction::to(&refusal) {
+            Reaction::Wait => {
+                session.sequencer.rewind(sequence);
                 self.pause(key, least_ns);
             }
-            Code::CommandTooLarge | Code::BadOperation | Code::BadRequest => {
-                self.skip(key, sequence, refusal);
-            }
-            Code::OutputGone | Code::Skipped | Code::OutputTooLarge => {
-                if let Some(session) = self.sessions.get_mut(key) {
-                    session.on_progress();
-                    session.sequencer.on_decided(sequence, refusal);
-                }
+            Reaction::Repeat(next) => self.on_next_is(key, next),
+            Reaction::Skip => self.skip(key, sequence, refusal),
+            Reaction::Complete => {
+                session.on_progress();
+                session.sequencer.on_decided(sequence, refusal);
                 self.complete_due(key);
             }
-            Code::NextIs => {
-                if let Refusal::NextIs { sequence: next } = refusal {
-                    self.on_next_is(key, next);
-                }
-            }
-            _ => self.on_session_refused(key, refusal),
+            Reaction::Move => self.on_session_refused(key, refusal),
         }
     }
 
@@ -264,9 +254,14 @@ impl Protocol {
     }
 
     fn on_bind_refused(&mut self, key: SessionKey, refusal: Refusal) {
-        match refusal.code() {
-            Code::AttemptTooLow | Code::BadRequest | Code::NotFound => self.lose(key, refusal),
-            _ => self.on_session_refused(key, refusal),
+        let is_final = matches!(
+            refusal.code(),
+            Code::AttemptTooLow | Code::BadRequest | Code::NotFound
+        );
+        if is_final {
+            self.lose(key, refusal);
+        } else {
+            self.on_session_refused(key, refusal);
         }
     }
 
@@ -301,13 +296,16 @@ impl Protocol {
             let Some(key) = self.session_at(connection, item.attachment) else {
                 continue;
             };
-            let refusal = match item.code {
-                Code::NotLeader | Code::LeadershipLost => Refusal::NotLeader {
+            if item.code == Code::NotReady {
+                continue;
+            }
+            let refusal = if matches!(item.code, Code::NotLeader | Code::LeadershipLost) {
+                Refusal::NotLeader {
                     leader: item.leader,
                     term: item.term,
-                },
-                Code::NotReady => continue,
-                other => Refusal::without_detail(other).unwrap_or(Refusal::UnknownAttachment),
+                }
+            } else {
+                Refusal::without_detail(item.code).unwrap_or(Refusal::UnknownAttachment)
             };
             self.on_session_refused(key, refusal);
         }

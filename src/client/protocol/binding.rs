@@ -81,10 +81,10 @@ impl Protocol {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if let Binding::Bound(connection, attachment) = session.binding {
-            if let Some(link) = self.links.get_mut(connection.link as usize) {
-                link.attachments.remove(&attachment.0);
-            }
+        if let Binding::Bound(connection, attachment) = session.binding
+            && let Some(link) = self.links.get_mut(connection.link as usize)
+        {
+            link.attachments.remove(&attachment.0);
         }
         session.binding = Binding::Unbound;
         session.begin_epoch();
@@ -223,10 +223,10 @@ impl Protocol {
         let Some(mut session) = self.sessions.remove(key) else {
             return;
         };
-        if let Binding::Bound(connection, attachment) = session.binding {
-            if let Some(link) = self.link_mut(connection) {
-                link.attachments.remove(&attachment.0);
-            }
+        if let Binding::Bound(connection, attachment) = session.binding
+            && let Some(link) = self.link_mut(connection)
+        {
+            link.attachments.remove(&attachment.0);
         }
         while let Some(sequence) = session.sequencer.abandon_oldest() {
             self.completions.push(Completion::Command {

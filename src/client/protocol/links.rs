@@ -4,8 +4,8 @@ use super::{Dial, Protocol, Timer};
 use crate::connection::{ConnectionId, Link, LinkState, Target};
 use crate::session::{Binding, SessionKey};
 use margay_types::{ClusterId, Incarnation, NodeId, ShardId};
-use margay_wire::FrameKind;
 use margay_wire::hello::{HELLO_BYTES, Hello, HelloKind};
+use margay_wire::{Frame, FrameKind};
 
 impl Protocol {
     /// The next connection to dial. Report what became of it by `on_connected` or `on_closed`.
@@ -95,22 +95,11 @@ impl Protocol {
         let mut splitter = core::mem::take(&mut link.splitter);
         let mut failure = None;
         for frame in splitter.split(bytes) {
-            let result = match frame {
-                Ok(frame) => match frame.kind {
-                    FrameKind::Response => self.on_response(connection, frame.request, frame.body),
-                    FrameKind::Event => self.on_event(connection, frame.body),
-                    other => {
-                        failure = Some(format!("a server sent a {other:?} frame"));
-                        break;
-                    }
-                },
-                Err(error) => {
-                    failure = Some(error.to_string());
-                    break;
-                }
-            };
-            if let Err(error) = result {
-                failure = Some(error.to_string());
+            let result = frame
+                .map_err(|error| error.to_string())
+                .and_then(|frame| self.on_frame(connection, frame));
+            if let Err(reason) = result {
+                failure = Some(reason);
                 break;
             }
         }
@@ -120,6 +109,17 @@ impl Protocol {
         if let Some(failure) = failure {
             self.hang_up(connection, &failure);
         }
+    }
+
+    fn on_frame(&mut self, connection: ConnectionId, frame: Frame<'_>) -> Result<(), String> {
+        let result = if frame.kind == FrameKind::Response {
+            self.on_response(connection, frame.request, frame.body)
+        } else if frame.kind == FrameKind::Event {
+            self.on_event(connection, frame.body)
+        } else {
+            return Err(format!("a server sent a {:?} frame", frame.kind));
+        };
+        result.map_err(|error| error.to_string())
     }
 
     /// Is the connection ready now?

@@ -12,7 +12,7 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` (what a
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction` (what a
 //! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:
@@ -26,6 +26,7 @@ mod completion;
 mod links;
 mod number;
 mod queries;
+mod reaction;
 mod timers;
 
 pub use completion::{Completion, Outcome};
@@ -145,6 +146,12 @@ impl Protocol {
     /// Asks for a newer map; [`Self::map`] has it some time later.
     pub fn refresh_map(&mut self) {
         self.want_map();
+    }
+
+    /// Is a map asked for that has not come yet?
+    #[must_use]
+    pub const fn is_map_wanted(&self) -> bool {
+        self.map_wanted
     }
 
     /// The newest map, if one arrived.

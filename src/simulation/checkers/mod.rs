@@ -1,0 +1,4 @@
+//! What must be true of a run, one promise per file.
+
+pub mod agreement;
+pub mod votes;

@@ -279,7 +279,7 @@ impl Network {
                 bytes.truncate(usize::try_from(kept).unwrap_or(0));
             }
         }
-        if is_over && connection.ways[out].is_ended {
+        if is_over && connection.ways[out].is_ended && connection.ways[out].parcels.is_empty() {
             self.connections.remove(&number);
             return;
         }

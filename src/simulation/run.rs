@@ -5,12 +5,14 @@ use crate::disk::DiskOptions;
 use crate::disk_random::Random;
 use crate::faults::{Schedule, draw_network};
 use crate::history::History;
-use crate::network::{Network, Order, between};
+use crate::network::{Network, Order, Place, between};
 use crate::node::Node;
 use crate::operator::{Errand, Operator};
 use crate::trace::{Echo, Trace};
 use crate::workload::WorkloadOptions;
 use crate::world::{Repair, World};
+use margay::shard::ReplicaView;
+use margay_types::GroupId;
 use margay_wire::admin::KeyspaceCreate;
 use margay_wire::genesis::{Genesis, GenesisNode};
 use std::collections::BTreeMap;
@@ -231,20 +233,36 @@ impl World {
             left.push("the operator is not done".to_owned());
         }
         for (group, agreed) in &self.agreement.groups {
-            for node in &self.nodes {
-                let view = node
-                    .shard()
-                    .and_then(|shard| shard.replicas().find(|view| view.group == *group));
+            for place in self.member_places(*group) {
+                let view = self.replica(place, *group);
                 let applied = view.map(|view| view.host.applied_index());
                 if applied != Some(agreed.commit_index()) {
                     left.push(format!(
-                        "node {} has applied {applied:?} of {} of group {group}",
-                        node.place,
+                        "node {place} has applied {applied:?} of {} of group {group}",
                         agreed.commit_index()
                     ));
                 }
             }
         }
         left
+    }
+
+    fn replica(&self, place: Place, group: GroupId) -> Option<ReplicaView<'_>> {
+        let shard = self.nodes[place].shard()?;
+        shard.replicas().find(|view| view.group == group)
+    }
+
+    /// Where the members of a group are, by any replica's configuration.
+    fn member_places(&self, group: GroupId) -> Vec<Place> {
+        let places = 0..self.nodes.len();
+        let Some(view) = places.clone().find_map(|place| self.replica(place, group)) else {
+            return Vec::new();
+        };
+        let members: Vec<_> = view.replica.configuration().members().collect();
+        let is_member = |place: &Place| {
+            let number = self.nodes[*place].membership().map(|(_, number)| number);
+            members.iter().any(|member| Some(member.node) == number)
+        };
+        places.filter(is_member).collect()
     }
 }

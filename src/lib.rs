@@ -4,7 +4,14 @@
 //! the only part of the server that touches Linux, and the simulator replaces `runtime` and nothing else.
 
 pub mod admin;
+pub mod codes;
+mod command;
+pub mod config;
 pub mod limits;
 pub mod runtime;
+mod server;
+mod service;
 pub mod shard;
 pub mod storage;
+
+pub use server::Server;

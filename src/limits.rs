@@ -183,3 +183,5 @@ pub const SEGMENTS_BEFORE_CHECKPOINT: usize = 3;
 pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 /// For so many ticks a stopping shard waits for others to take over what it leads.
 pub const STOP_TICKS: u64 = 50;
+/// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
+pub const REGISTERED_BLOCKS: u16 = 2;

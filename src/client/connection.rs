@@ -102,6 +102,11 @@ impl Link {
         self.state == LinkState::Ready
     }
 
+    /// Did the last dial fail so recently that the next one has to wait?
+    pub(crate) fn is_failing(&self, now_ns: u64) -> bool {
+        self.state == LinkState::Idle && self.retry_at_ns > now_ns
+    }
+
     /// A new life begins.
     pub(crate) fn become_dialing(&mut self) {
         assert!(

@@ -61,11 +61,12 @@ impl core::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// Gives a protocol sockets.
+    /// Gives a protocol sockets, and tells it the time: silence and pauses count from here on.
     ///
     /// # Errors
     /// When the kernel has no epoll to give.
-    pub fn new(protocol: Protocol) -> io::Result<Self> {
+    pub fn new(mut protocol: Protocol) -> io::Result<Self> {
+        protocol.on_time(now_ns());
         Ok(Self {
             protocol,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,

@@ -16,6 +16,12 @@
 //! Everything in the box is a state machine without sockets, clock or randomness but a seeded generator: what
 //! happens depends on what it is told, so tests script it and the simulator runs it. A driver moves bytes.
 //!
+//! A client id belongs to one session: a group replaces the session of a client id by its next one, so every session
+//! that a `Protocol` opens gets an id of its own, made from the one that it was given.
+//!
+//! Not done: commands of the levels `Linearizable` and `None`, and strategies of recovery and server selection; each
+//! is an option of a submission or of the router. Reads go to leaders only.
+//!
 //! What it promises, whatever fails: a session's commands are applied in the order in which they were submitted,
 //! each once; their completions come in that order; a deadline reports, and cancels nothing.
 
@@ -35,9 +41,10 @@ pub mod session;
 pub mod typed;
 
 pub use connection::ConnectionId;
+pub use epoll::Driver;
 pub use error::{ClientError, SubmitError};
 pub use options::Options;
-pub use protocol::{Completion, Dial, Outcome, Protocol};
+pub use protocol::{Completion, Dial, Outcome, Protocol, Question};
 pub use query::QueryKey;
 pub use session::SessionKey;
 

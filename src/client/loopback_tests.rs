@@ -297,7 +297,7 @@ fn the_second_address_is_used_when_nobody_listens_on_the_first() {
 fn nobody_listening_is_not_reached() {
     let address = dead_address();
     let short = Duration::from_millis(50);
-    let error = Client::connect(&[address.clone()], Options::default(), short).err();
+    let error = Client::connect(std::slice::from_ref(&address), Options::default(), short).err();
     let conclusion = error.as_ref().map(ClientError::conclusion);
     assert_eq!(conclusion, Some(Conclusion::NotApplied), "{error:?}");
     let error = operator::node_info(&address, short).expect_err("nobody listens");

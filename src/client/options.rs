@@ -26,7 +26,7 @@ impl Default for Options {
             connections_per_shard: 1,
             silence_ns: 2_000_000_000,
             retry_ns_min: 5_000_000,
-            retry_ns_max: 500_000_000,
+            retry_ns_max: 100_000_000,
             session_bytes_max: 8 << 20,
             command_bytes_max: 1 << 20,
         }

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) backoff: Backoff,
     /// Redirects and repetitions since something worked.
     pub(crate) hops: u32,
+    /// How often it went to the next of the connections to its shard.
+    pub(crate) moves: u32,
     pub(crate) window: u32,
     /// Highest index seen.
     pub(crate) seen: Index,
@@ -99,6 +101,7 @@ impl Session {
             paused_until_ns: None,
             backoff: Backoff::default(),
             hops: 0,
+            moves: 0,
             window: 1,
             seen: Index::ZERO,
             events_received: 0,

@@ -25,7 +25,7 @@ impl Replica {
     pub(crate) fn tick_election(&mut self, effects: &mut Vec<Effect>) {
         self.expire_asked_reads(effects);
         self.election_ticks = self.election_ticks.saturating_add(1);
-        let alone = self.configuration().is_only_voter(self.number);
+        let alone = self.is_alone();
         let waits_for_own_vote = matches!(self.role, RoleState::Candidate(_));
         if alone && !waits_for_own_vote && self.can_campaign() {
             self.become_pre_candidate(effects);
@@ -190,8 +190,13 @@ impl Replica {
 
     /// Did it start so recently that it may have forgotten a promise?
     fn is_silent(&self) -> bool {
-        self.age_ticks < self.options.election_ticks_min.number()
-            && !self.configuration().is_only_voter(self.number)
+        self.age_ticks < self.options.election_ticks_min.number() && !self.is_alone()
+    }
+
+    /// Is there nobody to whom a promise could be broken? Not while others vote in a configuration that may come back
+    /// or still lead by it.
+    fn is_alone(&self) -> bool {
+        self.configurations.len() == 1 && self.configuration().is_only_voter(self.number)
     }
 
     /// Was a leader heard so recently that it may rely on this replica?

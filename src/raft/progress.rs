@@ -251,7 +251,10 @@ impl Progress {
             State::Replicate {
                 sent, quiet_ticks, ..
             } => {
-                if !sent.is_empty() && *quiet_ticks >= patience_ticks {
+                if sent.is_empty() && agreed < self.match_index {
+                    // It forgot what it proved, with the leader that it lost sight of, and commits nothing more.
+                    self.become_probe(self.match_index.next());
+                } else if !sent.is_empty() && *quiet_ticks >= patience_ticks {
                     let agreed = agreed.min(self.next_index.previous()).max(self.match_index);
                     self.become_probe(agreed.next());
                 }

@@ -320,12 +320,17 @@ fn next_range(log: &Log, options: &Options, progress: &mut Progress) -> Option<R
     })
 }
 
-/// Where the logs may agree by a member's hint; below the floor nothing more is known than the hint itself.
+/// Where the logs may agree by a member's hint; below the floor nothing more is known than the hint itself. A
+/// member that
+/// contradicts even the floor agrees somewhere below it, and needs a refill.
 fn agreeable(log: &Log, hint: Position) -> Index {
+    let highest = log.agreeable(hint);
     if hint.index < log.floor().index {
         hint.index
+    } else if highest.term > hint.term {
+        highest.index.previous()
     } else {
-        log.agreeable(hint).index
+        highest.index
     }
 }
 

@@ -351,6 +351,8 @@ impl<C: Core + 'static> CoreLoop<C> {
         match completion.result {
             Ok(_) if matches!(self.stage, Stage::Running) => self.arm_accept(),
             Ok(_) => {}
+            // Leaving cancels it.
+            Err(_) if !matches!(self.stage, Stage::Running) => {}
             Err(error) => {
                 // Out of descriptors, most likely: the next tick tries again.
                 self.accept_again = true;

@@ -33,7 +33,8 @@ pub enum RuntimeError {
     },
     /// Another process holds the data directory. Stop it, or use another directory.
     #[error(
-        "data directory is in use\n  directory  {}\n  held by    process {holder}\n  do         stop that process, or use another directory",
+        "data directory is in use\n  directory  {}\n  held by    process {holder}\n  \
+         do         stop that process, or use another directory",
         directory.display()
     )]
     DirectoryLocked {
@@ -63,7 +64,8 @@ pub enum RuntimeError {
     },
     /// Someone listens there already. Stop the other server, or choose another `listen` address.
     #[error(
-        "port {} is in use\n  address  {address}\n  do       stop the other process (ss -ltnp 'sport = :{}'), or listen elsewhere",
+        "port {} is in use\n  address  {address}\n  do       stop the other process \
+         (ss -ltnp 'sport = :{}'), or listen elsewhere",
         address.port(), address.port()
     )]
     PortInUse {

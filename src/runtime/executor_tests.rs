@@ -369,7 +369,8 @@ fn a_client_that_does_not_read_is_closed_and_others_are_served() {
 fn bytes_that_are_not_ours_end_the_connection() {
     let server = Server::start(1, config());
     let mut stranger = Client::stranger(server.address());
-    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: something long enough for a hello, and more\r\n\r\n";
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\
+        User-Agent: something long enough for a hello, and more\r\n\r\n";
     stranger.socket.write_all(request).unwrap();
     stranger.socket.write_all(request).unwrap();
     assert_eq!(stranger.end(), b"");

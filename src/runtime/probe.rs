@@ -40,7 +40,8 @@ impl fmt::Display for UringRefusal {
         if self.is_filtered {
             write!(
                 formatter,
-                "\n  seccomp  a filter is in force: allow io_uring_setup, io_uring_enter and io_uring_register in the container's profile"
+                "\n  seccomp  a filter is in force: allow io_uring_setup, io_uring_enter and \
+                 io_uring_register in the container's profile"
             )?;
         }
         match self.error.raw_os_error() {

@@ -28,19 +28,26 @@ pub(crate) enum NotAttached {
     Gone,
 }
 
+/// The sessions of one connection: by number, and the number of each.
+#[derive(Debug, Default)]
+struct Table {
+    attachments: Vec<Attachment>,
+    numbers: BTreeMap<(GroupId, SessionId), u32>,
+}
+
 /// The attachments of all client connections of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
-    connections: BTreeMap<ConnectionId, Vec<Attachment>>,
+    connections: BTreeMap<ConnectionId, Table>,
 }
 
 impl Attachments {
     /// A connection was made.
     pub(crate) fn on_open(&mut self, connection: ConnectionId) {
-        self.connections.insert(connection, Vec::new());
+        self.connections.insert(connection, Table::default());
     }
 
-    /// Attaches a session and gives its number on this connection. Attaching again gives another number; both lead to the session.
+    /// Attaches a session and gives its number on this connection: the one that it has there already, if it has.
     pub(crate) fn attach(
         &mut self,
         connection: ConnectionId,
@@ -50,18 +57,25 @@ impl Attachments {
             .connections
             .get_mut(&connection)
             .ok_or(NotAttached::Gone)?;
-        if table.len() >= SESSIONS_PER_CONNECTION_MAX {
+        let key = (attachment.group, attachment.session);
+        if let Some(number) = table.numbers.get(&key) {
+            return Ok(*number);
+        }
+        if table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX {
             return Err(NotAttached::TooMany);
         }
-        let number = u32::try_from(table.len()).expect("the table's bound is far below");
-        table.push(attachment);
+        let number =
+            u32::try_from(table.attachments.len()).expect("the table's bound is far below");
+        table.attachments.push(attachment);
+        table.numbers.insert(key, number);
         Ok(number)
     }
 
     /// The session behind a number, if the connection has one.
     pub(crate) fn find(&self, connection: ConnectionId, number: u32) -> Option<Attachment> {
-        self.connections
-            .get(&connection)?
+        let table = self.connections.get(&connection)?;
+        table
+            .attachments
             .get(usize::try_from(number).ok()?)
             .copied()
     }
@@ -93,7 +107,7 @@ mod tests {
         attachments.on_open(one);
         attachments.on_open(two);
         assert_eq!(attachments.attach(one, attachment), Ok(0));
-        assert_eq!(attachments.attach(one, attachment), Ok(1));
+        assert_eq!(attachments.attach(one, attachment), Ok(0));
         assert_eq!(attachments.attach(two, attachment), Ok(0));
         attachments.on_closed(one);
         assert_eq!(attachments.find(one, 0), None);

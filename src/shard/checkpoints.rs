@@ -6,8 +6,10 @@
 //!                                entries up to min(C, stable index) leave the index <───────────────────┘
 //! ```
 //!
-//! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take their
-//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one skips it.
+//! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take
+//! their
+//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one
+//! skips it.
 //!
 //! Until refills exist nothing goes that some member does not have durably.
 
@@ -180,7 +182,7 @@ impl Hosted {
         let Some(writing) = &mut self.checkpoints.writing else {
             return;
         };
-        if !means.log.has_room(CHECKPOINT_CHUNK_BYTES) {
+        if !means.log.has_room_for_upkeep(CHECKPOINT_CHUNK_BYTES) {
             return;
         }
         let number = writing.chunks_written;

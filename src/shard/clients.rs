@@ -4,10 +4,12 @@ use crate::shard::Seams;
 use crate::shard::outbox::ConnectionId;
 use crate::shard::shard::Shard;
 use crate::shard::waiters::{Purpose, Requester};
+use margay_types::Term;
 use margay_wire::client::{
     Attachment as AttachmentNumber, Detached, ResponseHead, attach, close, command, keep_alive,
     open, query, write_detached,
 };
+use margay_wire::code::Code;
 use margay_wire::frame::{Frame, FrameKind};
 use margay_wire::refusal::Refusal;
 
@@ -25,10 +27,12 @@ impl<S: Seams> Shard<S> {
     /// A frame of a client or an operator.
     pub fn on_client_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
         self.requests += 1;
-        let purpose = match frame.kind {
-            FrameKind::Open => Purpose::Open,
-            FrameKind::Close => Purpose::Close,
-            _ => Purpose::Output,
+        let purpose = if frame.kind == FrameKind::Open {
+            Purpose::Open
+        } else if frame.kind == FrameKind::Close {
+            Purpose::Close
+        } else {
+            Purpose::Output
         };
         let to = Requester {
             connection,
@@ -127,7 +131,15 @@ impl<S: Seams> Shard<S> {
                 .means
                 .attachments
                 .find(to.connection, item.attachment.0);
-            let attachment = known.ok_or(Refusal::UnknownAttachment)?;
+            let Some(attachment) = known else {
+                detached.push(Detached {
+                    attachment: item.attachment,
+                    code: Code::UnknownAttachment,
+                    leader: None,
+                    term: Term::ZERO,
+                });
+                continue;
+            };
             let (hosted, means) = self.group(attachment.group)?;
             if let Err(code) = hosted.on_keep_alive(means, &attachment, &item) {
                 detached.push(Detached {

@@ -8,9 +8,10 @@ use crate::shard::Seams;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
+use crate::shard::peers::Route;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent, Loaded, NewEntry};
-use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Position, WriteId};
+use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Proposed, WriteId};
 use margay_types::{Index, ReplicaNumber};
 
 impl Hosted {
@@ -110,7 +111,7 @@ impl Hosted {
                 kind,
                 payload,
             } => {
-                self.store(means, write, position, kind, &[&payload]);
+                self.store(means, Proposed { position, write }, kind, &[&payload]);
             }
             Effect::Send { to, message } => {
                 if let Some(node) = self.node_of(to) {
@@ -130,11 +131,11 @@ impl Hosted {
     pub(crate) fn store<S: Seams>(
         &mut self,
         means: &mut Means<S>,
-        write: WriteId,
-        position: Position,
+        proposed: Proposed,
         kind: EntryKind,
         payload: &[&[u8]],
     ) {
+        let Proposed { position, write } = proposed;
         assert!(
             position.index == self.stored_last.next(),
             "entry {} follows {} in the log",
@@ -193,12 +194,13 @@ impl Hosted {
         if !means.can_append(node) {
             return;
         }
-        let envelope = self.envelope(to);
+        let route = Route {
+            node,
+            envelope: self.envelope(to),
+        };
         let first = append.previous.index.next();
         if append.last < first {
-            means
-                .peers
-                .append(node, envelope, &append, &[], &mut means.outbox);
+            means.peers.append(route, &append, &[], &mut means.outbox);
             return;
         }
         let bytes_max = if append.may_shorten {
@@ -217,7 +219,7 @@ impl Hosted {
                 };
                 means
                     .peers
-                    .append(node, envelope, &append, &lent.pieces, &mut means.outbox);
+                    .append(route, &append, &lent.pieces, &mut means.outbox);
             }
             Lent::OnDisk => self.load_append(means, to, append),
             Lent::Absent => unreachable!("entry {first} is sent, although it was released"),
@@ -268,8 +270,12 @@ impl Hosted {
         if !means.can_append(node) {
             return;
         }
+        let route = Route {
+            node,
+            envelope: self.envelope(to),
+        };
         means
             .peers
-            .append_bytes(node, self.envelope(to), &append, records, &mut means.outbox);
+            .append_bytes(route, &append, records, &mut means.outbox);
     }
 }

@@ -23,6 +23,15 @@ struct Link {
     messages: MessagesWriter,
 }
 
+/// The way of a message: from one replica to another, on which node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    /// The node of the receiver.
+    pub(crate) node: NodeId,
+    /// Group, sender and receiver.
+    pub(crate) envelope: Envelope,
+}
+
 /// All peers of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
@@ -79,15 +88,14 @@ impl Peers {
     /// Sends an append whose records are lent from batches.
     pub(crate) fn append(
         &mut self,
-        node: NodeId,
-        envelope: Envelope,
+        route: Route,
         append: &AppendEntries,
         records: &[Slice],
         outbox: &mut impl Outbox,
     ) {
-        let peer = peer_of(node);
+        let peer = peer_of(route.node);
         let records_bytes = records.iter().map(|slice| slice.len()).sum();
-        self.append_head(peer, envelope, append, records_bytes, outbox);
+        self.append_head(route, append, records_bytes, outbox);
         for slice in records {
             outbox.send_peer_records(peer, slice.clone());
         }
@@ -96,28 +104,25 @@ impl Peers {
     /// Sends an append whose records were read from disk.
     pub(crate) fn append_bytes(
         &mut self,
-        node: NodeId,
-        envelope: Envelope,
+        route: Route,
         append: &AppendEntries,
         records: &[u8],
         outbox: &mut impl Outbox,
     ) {
-        let peer = peer_of(node);
-        self.append_head(peer, envelope, append, records.len(), outbox);
-        outbox.send_peer(peer, records);
+        self.append_head(route, append, records.len(), outbox);
+        outbox.send_peer(peer_of(route.node), records);
     }
 
     fn append_head(
         &mut self,
-        peer: PeerId,
-        envelope: Envelope,
+        route: Route,
         append: &AppendEntries,
         records_bytes: usize,
         outbox: &mut impl Outbox,
     ) {
         self.scratch.clear();
-        AppendHead::new(envelope, append).write(&mut self.scratch, records_bytes);
-        outbox.send_peer(peer, &self.scratch);
+        AppendHead::new(route.envelope, append).write(&mut self.scratch, records_bytes);
+        outbox.send_peer(peer_of(route.node), &self.scratch);
     }
 
     /// Hands everything gathered to the outbox: the turn ends.
@@ -203,6 +208,10 @@ impl<S: Seams> Shard<S> {
             return;
         };
         if !hosted.accepts(&envelope, peer.node) {
+            return;
+        }
+        // A follower without room drops the append, as a network may: it counts as lagging until there is room.
+        if !records.is_empty() && !self.means.log.has_room(records.len()) {
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();

@@ -173,7 +173,7 @@ impl Hosted {
                     retry_after_ms: crate::limits::NOT_READY_RETRY_MS,
                 },
             })?;
-        self.store(means, proposed.write, proposed.position, kind, &[payload]);
+        self.store(means, proposed, kind, &[payload]);
         self.is_dirty = true;
         Ok(proposed.position.index)
     }

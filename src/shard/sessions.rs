@@ -9,6 +9,7 @@ use crate::shard::attachments::Attachment;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::shard::waiters::Requester;
+use crate::storage::record;
 use margay_machine::{
     Open, Refresh, SESSION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN, SessionNumber,
 };
@@ -189,6 +190,9 @@ impl Hosted {
         kind: EntryKind,
         payload: &[u8],
     ) {
+        if !means.log.has_room(record::record_bytes(payload.len())) {
+            return;
+        }
         if let Ok(index) = self.append(means, kind, payload)
             && let Some(reign) = &mut self.reign
         {

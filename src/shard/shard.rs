@@ -3,7 +3,8 @@
 //! ```text
 //!   begin_turn   one time for all events of the turn; results of cold work
 //!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
-//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied, answers go out
+//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied,
+//! answers go out
 //!                4 messages gathered for peers go out
 //! ```
 
@@ -16,7 +17,7 @@ use crate::shard::means::Means;
 use crate::shard::outbox::{PeerAddress, PeerId};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
-use crate::shard::restore::{Found, FoundGroup};
+use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
@@ -25,14 +26,11 @@ use margay_machine::{Answers, Host, HostError, Registry};
 use margay_raft::{Options, Replica};
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::system::Directory;
-use margay_wire::admin::{Durability, HealthReason, IoSettings};
+use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::Genesis;
 use margay_wire::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::io;
-
-/// Number of the message that names a damaged replica.
-const DAMAGED_REPLICA_CODE: u16 = 210;
 
 /// What a node knows of itself before it belongs to a cluster.
 #[derive(Clone, Debug)]
@@ -98,7 +96,7 @@ pub struct Shard<S: Seams> {
     pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
     pub(crate) groups: BTreeMap<GroupId, Hosted>,
     /// Replicas whose damage must be repaired first: they take no part in anything.
-    damaged: Vec<HealthReason>,
+    pub(crate) damaged: Vec<DamagedGroup>,
     pub(crate) means: Means<S>,
     pub(crate) births: Births,
     /// The genesis whose birth is under way.
@@ -145,7 +143,7 @@ impl<S: Seams> Shard<S> {
             manifest: restored.manifest,
             manifest_files: Some(restored.manifest_files),
             groups: BTreeMap::new(),
-            damaged: Vec::new(),
+            damaged: restored.found.damaged,
             means,
             births: Births::after(created_up_to),
             founding: None,
@@ -156,15 +154,6 @@ impl<S: Seams> Shard<S> {
             stop_by_ticks: None,
             failed: None,
         };
-        for damaged in restored.found.damaged {
-            shard.damaged.push(HealthReason {
-                code: DAMAGED_REPLICA_CODE,
-                since_ms: 0,
-                shard: Some(ShardId::new(0)),
-                group: Some(damaged.group),
-                text: damaged.reason,
-            });
-        }
         for group in restored.found.whole {
             shard.revive(group)?;
         }
@@ -398,11 +387,6 @@ impl<S: Seams> Shard<S> {
 
     pub(crate) fn fail(&mut self, error: ShardError) {
         self.failed.get_or_insert(error);
-    }
-
-    /// What is wrong here.
-    pub(crate) fn health(&self) -> Vec<HealthReason> {
-        self.damaged.clone()
     }
 
     /// Tells the outbox whom to keep connections to: all other nodes of the cluster.

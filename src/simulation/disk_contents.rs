@@ -124,6 +124,39 @@ impl Contents {
         let pending = self.pending.remove(at);
         self.show(pending.range(), &pending.bytes);
         self.harden(pending.range());
+        self.supersede(&pending.range());
+    }
+
+    /// Sectors of earlier writes that were never made durable are gone for good where `range` was written over them.
+    fn supersede(&mut self, range: &Range<usize>) {
+        let (start, end, sector_bytes) = (range.start, range.end, self.sector_bytes);
+        let is_left = |offset: usize, length: usize| offset + length <= start || end <= offset;
+        let split = std::mem::take(&mut self.pending)
+            .into_iter()
+            .flat_map(|pending| {
+                let whole = pending.stage == Stage::InFlight
+                    || is_left(pending.offset, pending.bytes.len());
+                if whole {
+                    return vec![pending];
+                }
+                let Pending {
+                    number,
+                    offset,
+                    bytes,
+                    stage,
+                } = pending;
+                let sectors = bytes.chunks(sector_bytes).enumerate();
+                let sectors = sectors.map(|(at, sector)| Pending {
+                    number,
+                    offset: offset + at * sector_bytes,
+                    bytes: sector.to_vec(),
+                    stage,
+                });
+                sectors
+                    .filter(|sector| is_left(sector.offset, sector.bytes.len()))
+                    .collect()
+            });
+        self.pending = split.collect();
     }
 
     pub(crate) fn sync(&mut self) {
@@ -314,6 +347,15 @@ mod tests {
         contents.sync();
         contents.crash(&mut Loss::All(Fate::Lost).judge());
         assert_eq!(contents.visible(), &[2; 4]);
+    }
+
+    #[test]
+    fn a_durable_write_ends_what_was_only_readable_before_it() {
+        let mut contents = written(&[1, 2]);
+        contents.begin_write(9, 0, vec![8; 4]);
+        contents.finish_durable(9);
+        contents.crash(&mut Loss::All(Fate::Kept).judge());
+        assert_eq!(contents.visible(), &[8, 8, 8, 8, 2, 2, 2, 2]);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::options::{Sequence, Waiter};
 use super::payload::{self, Created, Mark};
 use super::record::{self, RecordFields, RecordKind, RecordView};
 use super::resume::{RecordPlace, ReplicaIdentity, ResumedGroup, StoredCheckpoint};
-use crate::limits;
 use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_types::{GroupId, Index, LogTime, Term};
 
@@ -154,7 +153,7 @@ impl<D: Disk> Log<D> {
     /// As for [`Self::append_entry`].
     ///
     /// # Panics
-    /// If the group lives here already, or has the log's own id.
+    /// If the group lives here already, has the log's own id, or there are [`Self::groups_max`].
     pub fn create_group(
         &mut self,
         group: GroupId,
@@ -162,8 +161,9 @@ impl<D: Disk> Log<D> {
     ) -> Result<Sequence, StorageError> {
         assert!(group < GroupId::LOG, "group {group} is the log itself");
         assert!(
-            self.groups.len() < limits::GROUPS_PER_NODE_MAX,
-            "too many groups"
+            self.groups.len() < self.groups_max(),
+            "{} groups are here",
+            self.groups.len()
         );
         let own = OwnRecord::new(RecordKind::Created, group)
             .at(Term::new(created.recovery_number), Index::ZERO);
@@ -198,6 +198,7 @@ impl<D: Disk> Log<D> {
     pub fn remove_group(&mut self, group: GroupId) -> Result<Sequence, StorageError> {
         let own = OwnRecord::new(RecordKind::GroupRemoved, group);
         let place = self.append_own(own, &[], Waiter::Nobody)?;
+        self.ledger.forget_pointers(group);
         if let Some(gone) = self.groups.remove(group) {
             self.ledger.retire(place.sequence, gone.segments());
         }

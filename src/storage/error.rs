@@ -1,6 +1,5 @@
 //! What storage can say when it cannot do what it was asked: what the caller can conclude, and what helps.
 
-use super::batch::BatchError;
 use super::manifest::ManifestError;
 use super::record::RecordError;
 use super::segment::SegmentError;
@@ -57,16 +56,6 @@ pub enum StorageError {
         segment: u32,
         /// What is wrong.
         cause: SegmentError,
-    },
-    /// The header of a batch is bad. See the verdicts of recovery.
-    #[error("batch at {offset_bytes} of segment {segment}: {cause}")]
-    Batch {
-        /// The file.
-        segment: u32,
-        /// Where.
-        offset_bytes: u64,
-        /// What is wrong.
-        cause: BatchError,
     },
     /// A record that was durable reads back damaged. The entry must be repaired from other members; until then
     /// the replica neither applies nor serves past it.

@@ -54,6 +54,8 @@ pub(super) struct Segment<F> {
     pub(super) pin: Rc<()>,
     /// The batch with the last of the segment's head records, once every group has one in it.
     pub(super) heads_complete: Option<u64>,
+    /// The next manifest says what it holds.
+    pub(super) is_noted_full: bool,
 }
 
 /// The log of a shard; see the module.
@@ -82,7 +84,7 @@ pub struct Log<D: Disk> {
     pub(super) last_hash: HeaderHash,
     /// Next group to get a head record in this segment; `None` when all have one.
     pub(super) heads_from: Option<GroupId>,
-    failure: Option<StorageError>,
+    pub(super) failure: Option<StorageError>,
     reported: Vec<(GroupId, WriteId)>,
 }
 
@@ -94,6 +96,7 @@ impl<D: Disk> Log<D> {
     /// contradicts itself.
     #[must_use]
     pub fn resume(disk: D, options: LogOptions, resume: Resume<D>) -> Self {
+        let options = options.fitted_to(resume.segment_bytes);
         options.check();
         assert!(
             resume
@@ -102,12 +105,10 @@ impl<D: Disk> Log<D> {
                 .is_some_and(|last| last.name == resume.restart.segment),
             "the restart batch stands in the last segment"
         );
-        let head = record::record_bytes(payload::HEAD_BYTES) as u64;
-        let heads = head * resume.groups.len() as u64;
-        let share = resume.segment_bytes / limits::HEAD_SHARE;
         assert!(
-            heads <= share,
-            "heads of {heads} bytes in a share of {share} of a segment"
+            resume.groups.len() <= groups_max(resume.segment_bytes),
+            "the heads of {} groups take too much of a segment",
+            resume.groups.len()
         );
         let spares = Self::spares_of(&disk, &options, &resume);
         let mut groups = GroupLogs::default();
@@ -143,6 +144,7 @@ impl<D: Disk> Log<D> {
             options,
             disk,
         };
+        log.note_full_segments();
         log.spares.wake();
         log.finish_heads();
         log
@@ -166,6 +168,7 @@ impl<D: Disk> Log<D> {
             .collect();
         let blank = |name| SegmentEntry { name, full: None };
         entries.extend(resume.segments.last().map(|live| blank(live.name)));
+        entries.extend(resume.held.iter().copied());
         entries.extend(resume.spares.iter().map(|spare| blank(spare.name)));
         let wanted = options.spares + limits::RESERVE_SEGMENTS;
         let ready = resume.spares.clone();
@@ -203,6 +206,12 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn options(&self) -> &LogOptions {
         &self.options
+    }
+
+    /// Groups that may live here at most: their heads take a bounded share of a segment.
+    #[must_use]
+    pub fn groups_max(&self) -> usize {
+        groups_max(self.segment_bytes)
     }
 
     /// Everything up to here is durable.
@@ -288,11 +297,15 @@ impl<D: Disk> Log<D> {
             self.failure = Some(failure.clone());
             return Err(failure);
         }
+        let durable = self.commit.on_returned(sequence);
+        let are_several = durable.len() > 1;
         self.reported.clear();
-        for durable in self.commit.on_returned(sequence) {
-            self.reported.extend(durable.groups);
+        self.reported
+            .extend(durable.into_iter().flat_map(|durable| durable.groups));
+        if are_several {
+            self.keep_latest();
         }
-        self.keep_latest();
+        self.note_full_segments();
         self.on_covered();
         self.forget_old_batches();
         Ok(&self.reported)
@@ -306,7 +319,8 @@ impl<D: Disk> Log<D> {
     pub fn on_idle(&mut self, elapsed: Duration) -> Result<(), StorageError> {
         self.check_alive()?;
         let is_busy = self.commit.is_writing() || self.open.is_some() || !self.full.is_empty();
-        if is_busy || elapsed < self.options.witness_idle {
+        let is_idle = !is_busy && elapsed >= self.options.witness_idle;
+        if !is_idle || !self.has_room_for_upkeep(record::record_bytes(payload::HEAD_BYTES)) {
             return Ok(());
         }
         let needs_heads = self.heads_from.is_some() && self.segments.len() > 1;
@@ -353,6 +367,15 @@ impl<D: Disk> Log<D> {
     }
 }
 
+/// Groups whose heads fit into their share of a segment.
+fn groups_max(segment_bytes: u64) -> usize {
+    let head = record::record_bytes(payload::HEAD_BYTES) as u64;
+    let fitting = segment_bytes / limits::HEAD_SHARE / head;
+    usize::try_from(fitting)
+        .unwrap_or(usize::MAX)
+        .min(limits::GROUPS_PER_NODE_MAX)
+}
+
 impl<D: Disk> fmt::Debug for Log<D> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -373,6 +396,11 @@ impl<F> Segment<F> {
             live,
             pin: Rc::new(()),
             heads_complete: None,
+            is_noted_full: false,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@
 use super::block::Block;
 use super::disk::{Disk, OpenMode};
 use super::error::StorageError;
+use std::io;
 use std::path::{Path, PathBuf};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -220,7 +221,8 @@ impl<D: Disk> ManifestFiles<D> {
     /// Makes the files of a new manifest, with their largest size, and the folder's names durable.
     ///
     /// # Errors
-    /// If one exists already, or the disk fails or is full.
+    /// If one exists already, or the disk fails or is full. Blank files, which an interrupted creation leaves, are
+    /// used.
     pub async fn create(
         disk: D,
         directory: &Path,
@@ -234,11 +236,14 @@ impl<D: Disk> ManifestFiles<D> {
             counter: 0,
         };
         for path in files.paths() {
-            files
-                .disk
-                .open(&path, OpenMode::New)
-                .await
-                .map_err(|error| StorageError::io("create", &path, error))?;
+            let opened = files.disk.open(&path, OpenMode::New).await;
+            let is_blank = files.read(&path).await == Err(ManifestError::Absent);
+            match opened {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !is_blank => {
+                    return Err(StorageError::io("create", &path, error));
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
         files.replace(body).await?;
         files
@@ -317,14 +322,14 @@ impl<D: Disk> ManifestFiles<D> {
         ManifestCopy::parse(self.kind, bytes.ok_or(ManifestError::Absent)?)
     }
 
-    async fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    async fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.disk.open(path, OpenMode::Existing).await?;
         let written = self
             .disk
             .write(&file, 0, Block::holding(bytes).whole())
             .await?;
         if written != bytes.len() {
-            return Err(std::io::ErrorKind::WriteZero.into());
+            return Err(io::ErrorKind::WriteZero.into());
         }
         self.disk.sync(&file).await
     }

@@ -102,6 +102,7 @@ pub struct OpenBatch {
     /// Bytes that the batch may take at most, everything included.
     bytes_max: usize,
     witness_bytes_max: usize,
+    runs_max: usize,
     runs: Vec<Run>,
     next_runs: Vec<u32>,
 }
@@ -132,7 +133,6 @@ impl OpenBatch {
         );
         let hole = block.reserve(lead.bytes() + BATCH_HEADER_BYTES);
         let start = hole + lead.bytes();
-        let (runs, next_runs) = (Vec::new(), Vec::new());
         Self {
             block,
             lead,
@@ -140,9 +140,20 @@ impl OpenBatch {
             sequence,
             bytes_max,
             witness_bytes_max,
-            runs,
-            next_runs,
+            runs_max: RUNS_MAX,
+            runs: Vec::new(),
+            next_runs: Vec::new(),
         }
+    }
+
+    /// The same batch, closed by a smaller directory than the format allows.
+    #[must_use]
+    pub(crate) fn with_runs_max(self, runs_max: usize) -> Self {
+        assert!(
+            (1..=RUNS_MAX).contains(&runs_max),
+            "a directory of {runs_max} runs"
+        );
+        Self { runs_max, ..self }
     }
 
     /// Bytes of a batch with one record, its witness included, as it is written.
@@ -184,7 +195,7 @@ impl OpenBatch {
     /// Could a record of so many bytes, padding included, still go into it?
     #[must_use]
     pub fn has_room(&self, record_bytes: usize) -> bool {
-        self.runs.len() < RUNS_MAX && self.bytes_with(record_bytes, 1) <= self.bytes_max
+        self.runs.len() < self.runs_max && self.bytes_with(record_bytes, 1) <= self.bytes_max
     }
 
     /// Bytes that it takes when it is sealed now with the largest witness.
@@ -465,6 +476,39 @@ mod tests {
             count += 1;
         }
         assert_eq!(count as usize, RUNS_MAX);
+    }
+
+    #[test]
+    fn no_view_of_a_damaged_batch_panics_and_headers_bind_what_they_name() {
+        let mut batch = open(Lead::Nothing);
+        for index in 1..20 {
+            batch.append(&fields(index % 2, u64::from(index)), &[&[0xA5; 40]]);
+        }
+        let witness = Witness {
+            durable_sequence: 6,
+            items: Vec::new(),
+        };
+        let (sealed, _) = batch.seal(&stamp(8192), Some(&witness));
+        let good = sealed.bytes.to_vec();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0xFF;
+            let Ok(view) = BatchView::parse(&bad) else {
+                assert!(at < BATCH_HEADER_BYTES, "byte {at} is not of the header");
+                continue;
+            };
+            let is_whole = view.directory().is_ok() && view.witness().is_ok();
+            let (directory, end) = {
+                let header = view.header();
+                (
+                    header.directory_offset,
+                    header.witness_offset + header.witness_length,
+                )
+            };
+            let is_named = (directory as usize..end as usize).contains(&at);
+            assert_eq!(is_whole, !is_named, "byte {at}");
+            let _ = record::records(view.record_bytes()).count();
+        }
     }
 
     #[test]

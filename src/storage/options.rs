@@ -1,8 +1,16 @@
 //! The numbers that a log is told: sizes and bounds. Defaults are the product's; tests use small ones.
 
+use super::directory::{DIRECTORY_HEADER_BYTES, RUN_BYTES, directory_bytes};
+use super::open_batch::OpenBatch;
+use super::record::record_bytes;
+use super::witness::ITEM_HEADER_BYTES;
 use crate::limits;
 use margay_raft::WriteId;
 use std::time::Duration;
+
+/// The directory takes one byte in so many of the largest batch.
+const DIRECTORY_SHARE: usize = 64;
+const _: () = assert!(limits::BATCH_BYTES_MAX / DIRECTORY_SHARE == limits::DIRECTORY_BYTES_MAX);
 
 /// Settings of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,40 @@ impl LogOptions {
         self.batch_bytes_max + limits::SEGMENT_HEADER_BYTES
     }
 
+    /// The same for a log whose segments have another size: batches and records shrink to what fits. The shard
+    /// refuses larger records before they get here.
+    #[must_use]
+    pub fn fitted_to(self, segment_bytes: u64) -> Self {
+        let room = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
+        let room = room.saturating_sub(limits::SEGMENT_HEADER_BYTES);
+        let batch_bytes_max = self.batch_bytes_max.min(room);
+        let fitted = Self {
+            segment_bytes,
+            batch_bytes_max,
+            ..self
+        };
+        let frame = OpenBatch::least_bytes(0, fitted.witness_bytes_max());
+        let record = batch_bytes_max.saturating_sub(frame + limits::WRITE_UNIT_BYTES);
+        Self {
+            record_bytes_max: self.record_bytes_max.min(record),
+            ..fitted
+        }
+    }
+
+    /// Runs of one directory at most: a full one closes its batch, and takes 1/64 of the largest batch.
+    #[must_use]
+    pub fn runs_max(&self) -> usize {
+        let bytes = (self.batch_bytes_max / DIRECTORY_SHARE).min(limits::DIRECTORY_BYTES_MAX);
+        (bytes - DIRECTORY_HEADER_BYTES) / RUN_BYTES
+    }
+
+    /// Bytes of a witness that tells of as many batches as it ever may, each with a full directory.
+    #[must_use]
+    pub fn witness_bytes_max(&self) -> usize {
+        let item = ITEM_HEADER_BYTES + directory_bytes(self.runs_max());
+        record_bytes(limits::WITNESSED_BATCHES_MAX * item)
+    }
+
     /// Asserts what the numbers must keep to.
     ///
     /// # Panics
@@ -98,9 +140,11 @@ impl LogOptions {
             self.record_bytes_max <= limits::RECORD_BYTES_MAX,
             "larger than a frame"
         );
+        let record = record_bytes(self.record_bytes_max);
+        let least = OpenBatch::least_bytes(record, self.witness_bytes_max());
         assert!(
-            self.record_bytes_max * 2 <= self.batch_bytes_max,
-            "two records fit in a batch"
+            least <= self.batch_bytes_max,
+            "the largest record needs a batch of {least}"
         );
         let flights = 1..=limits::WRITES_IN_FLIGHT_MAX;
         assert!(
@@ -132,7 +176,7 @@ pub struct Sequence(pub u64);
 
 /// For whom a record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiter {
+pub(crate) enum Waiter {
     /// The core of the group: it is told when this write is durable.
     Core(WriteId),
     /// Nobody; or somebody who asks for the durable sequence.
@@ -147,5 +191,16 @@ mod tests {
     fn the_defaults_and_the_small_numbers_keep_to_the_rules() {
         LogOptions::default().check();
         LogOptions::small().check();
+    }
+
+    #[test]
+    fn a_log_with_small_segments_keeps_them_under_large_options() {
+        for segment_bytes in [limits::SEGMENT_BYTES_MIN, 256 << 10, 1 << 20] {
+            let fitted = LogOptions::default().fitted_to(segment_bytes);
+            fitted.check();
+            assert!(fitted.record_bytes_max > 16 << 10, "{fitted:?}");
+        }
+        let default = LogOptions::default();
+        assert_eq!(default.fitted_to(default.segment_bytes), default);
     }
 }

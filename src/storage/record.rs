@@ -302,10 +302,8 @@ impl<'a> RecordView<'a> {
     /// Log time of an entry. Records of storage's own have none.
     #[must_use]
     pub fn log_time(&self) -> Option<LogTime> {
-        match self.fields.kind {
-            RecordKind::Entry(_) => Some(LogTime::new(self.fields.time)),
-            _ => None,
-        }
+        let is_entry = matches!(self.fields.kind, RecordKind::Entry(_));
+        is_entry.then(|| LogTime::new(self.fields.time))
     }
 
     /// Header, payload and padding: what is stored and sent.
@@ -346,14 +344,14 @@ impl<'a> RecordView<'a> {
     /// How many effects of the entry may live on: 0 unless it is a command that may keep its entry.
     #[must_use]
     pub fn parts(&self) -> u16 {
-        match self.fields.kind {
-            RecordKind::Entry(EntryKind::CommandKeeping) => self
-                .payload
-                .get(PARTS_AT..PARTS_AT + 2)
-                .and_then(|bytes| bytes.try_into().ok())
-                .map_or(0, u16::from_le_bytes),
-            _ => 0,
+        if self.fields.kind != RecordKind::Entry(EntryKind::CommandKeeping) {
+            return 0;
         }
+        let parts = self
+            .payload
+            .get(PARTS_AT..)
+            .and_then(|behind| behind.first_chunk());
+        parts.map_or(0, |bytes| u16::from_le_bytes(*bytes))
     }
 }
 

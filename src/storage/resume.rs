@@ -5,6 +5,7 @@
 use super::batch::{HeaderHash, SegmentName};
 use super::disk::Disk;
 use super::index::IndexItem;
+use super::log_manifest::SegmentEntry;
 use super::manifest::ManifestFiles;
 use super::payload::CheckpointPointer;
 use super::witness::WitnessItem;
@@ -25,6 +26,9 @@ pub struct LiveSegment<F> {
     pub last_sequence: u64,
     /// Names the header of that.
     pub last_hash: HeaderHash,
+    /// Something in it belongs to a damaged group, which is not among the groups resumed: it is not freed in this
+    /// life, and neither are later ones, because segments go in order.
+    pub is_held: bool,
 }
 
 /// A segment that is filled and listed in the manifest, and holds nothing.
@@ -111,6 +115,8 @@ pub struct Resume<D: Disk> {
     pub segments: Vec<LiveSegment<D::File>>,
     /// Segments that can be used next.
     pub spares: Vec<SpareSegment<D::File>>,
+    /// Segments that lost everything: listed in the manifest as they are, never used, freed or reused in this life.
+    pub held: Vec<SegmentEntry>,
     /// The replicas that live in this log, by group.
     pub groups: Vec<ResumedGroup>,
 }

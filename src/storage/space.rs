@@ -6,6 +6,8 @@
 //! * no group has an entry, a chunk, a pointer or its birth in it, and what replaced them is *covered*,
 //! * a later segment has the head records of all groups, covered too: terms and votes are there again.
 //!
+//! A segment that recovery holds back for a damaged group stays, and with it all later ones.
+//!
 //! Entries leave the index when their group's checkpoint covers them and the shard lets them go
 //! ([`Log::release`]). A group that writes little can hold the oldest segment for long: [`Log::oldest_holders`] says
 //! who does, and a checkpoint of theirs helps.
@@ -22,6 +24,7 @@
 //! Not done: copying what lives out of a mostly dead segment. Until then a checkpoint must stand for everything
 //! up to its index, kept entries included.
 
+use super::directory::directory_bytes;
 use super::disk::Disk;
 use super::log::Log;
 use super::open_batch::OpenBatch;
@@ -83,6 +86,11 @@ impl Ledger {
         self.pointers.push_back((sequence, group, at));
     }
 
+    /// The group is gone; one that is born under its id later has nothing to do with its checkpoints.
+    pub(super) fn forget_pointers(&mut self, group: GroupId) {
+        self.pointers.retain(|(_, of, _)| *of != group);
+    }
+
     fn take_pointer(&mut self, covered: u64) -> Option<(GroupId, Index)> {
         let pointer = self
             .pointers
@@ -121,22 +129,31 @@ impl<D: Disk> Log<D> {
     }
 
     /// Can records of so many bytes be appended now, so that hard states still find memory and the reserve?
-    /// Asked before something is appended that can wait: a proposal, a received append, a chunk.
+    /// Asked before something is appended that can wait: a proposal, a received append, a checkpoint.
     #[must_use]
     pub fn has_room(&mut self, bytes: usize) -> bool {
-        self.failure().is_none() && self.has_segment_room(bytes) && self.has_memory(bytes)
+        self.has_segments(bytes, limits::RESERVE_SEGMENTS) && self.has_memory(bytes)
     }
 
-    fn has_segment_room(&self, bytes: usize) -> bool {
+    /// The same, with the reserve: asked before a checkpoint or marks are written that will make room.
+    #[must_use]
+    pub fn has_room_for_upkeep(&mut self, bytes: usize) -> bool {
+        self.has_segments(bytes, 0) && self.has_memory(bytes)
+    }
+
+    /// Do the rest of this segment and the spares, but for those kept back, take so many bytes of records?
+    fn has_segments(&self, bytes: usize, kept_back: usize) -> bool {
         let batches = bytes / self.options.batch_bytes_max + 1;
-        let overhead = batches * OpenBatch::least_bytes(limits::DIRECTORY_BYTES_MAX, 0);
-        let taken = self
+        let directory = directory_bytes(self.options.runs_max());
+        let frame = OpenBatch::least_bytes(directory, self.options.witness_bytes_max());
+        let open = self
             .open
             .as_ref()
             .map_or(0, |open| open.batch.closed_bytes());
-        let needed = (bytes + overhead + taken) as u64;
+        let needed = (open + bytes + batches * frame) as u64;
         let fits = self.tail_offset + needed <= self.segment_bytes;
-        fits || self.spares.state().borrow().ready_count() > limits::RESERVE_SEGMENTS
+        let spares = self.spares.state().borrow().ready_count();
+        self.failure().is_none() && (fits || spares > kept_back)
     }
 
     fn has_memory(&mut self, bytes: usize) -> bool {
@@ -238,7 +255,8 @@ impl<D: Disk> Log<D> {
             .iter()
             .chain(&self.open)
             .all(|batch| batch.segment != name);
-        is_told_again
+        !oldest.live.is_held
+            && is_told_again
             && is_written
             && oldest.live.last_sequence <= covered
             && !self.ledger.is_used(name.number)

@@ -11,7 +11,7 @@
 //!
 //! A spare is listed in the manifest *before* it is used, so a switch of segments writes no manifest. A file
 //! that was never written costs file system metadata with every write, so a spare is written once with zeros,
-//! in small paced pieces without sync, and synced once.
+//! in small pieces without sync, and synced once. The pieces are paced while there is another spare.
 //!
 //! The log and the task share [`SpareState`]; the task runs while there is something to do and then ends.
 
@@ -54,6 +54,8 @@ pub(crate) struct SpareState<F> {
     is_running: bool,
     /// The disk had no room for another segment when it was tried last.
     is_disk_full: bool,
+    /// It may be tried once more.
+    may_try_again: bool,
     failure: Option<StorageError>,
 }
 
@@ -83,6 +85,7 @@ impl<F: Clone> SpareState<F> {
             segments_max,
             is_running: false,
             is_disk_full: false,
+            may_try_again: false,
             failure: None,
         }
     }
@@ -122,7 +125,7 @@ impl<F: Clone> SpareState<F> {
 
     /// The disk may have room again.
     pub(crate) fn try_again(&mut self) {
-        self.is_disk_full = false;
+        self.may_try_again = true;
     }
 
     /// What went wrong for good.
@@ -141,7 +144,7 @@ impl<F: Clone> SpareState<F> {
     fn must_fill(&self) -> bool {
         self.ready.len() + self.freed.len() < self.wanted
             && self.entries.len() < self.segments_max
-            && !self.is_disk_full
+            && (!self.is_disk_full || self.may_try_again)
     }
 
     fn next_step(&mut self) -> Option<Step<F>> {
@@ -157,7 +160,9 @@ impl<F: Clone> SpareState<F> {
                 Step::Remove(freed)
             });
         }
-        self.must_fill().then(|| Step::Fill(self.free_number()))
+        let must_fill = self.must_fill();
+        self.may_try_again = false;
+        must_fill.then(|| Step::Fill(self.free_number()))
     }
 
     /// The smallest number that no listed segment has.
@@ -285,7 +290,7 @@ impl<D: Disk> Spares<D> {
     /// Makes a segment, or finds that the disk is full, which is no failure.
     async fn add(&self, number: u32, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
         let path = segment_path(&self.directory, number);
-        let filled = fill(&self.disk, &path, self.segment_bytes, Some(self.pause)).await;
+        let filled = fill(&self.disk, &path, self.segment_bytes, || self.pace()).await;
         let file = match filled {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -306,11 +311,17 @@ impl<D: Disk> Spares<D> {
             .entries
             .insert(number, SegmentEntry { name, full: None });
         self.write_manifest(manifest).await?;
-        self.state
-            .borrow_mut()
-            .ready
-            .push_back(SpareSegment { name, file });
+        let mut state = self.state.borrow_mut();
+        state.ready.push_back(SpareSegment { name, file });
+        state.is_disk_full = false;
         Ok(())
+    }
+
+    /// The pause between two pieces, while there is a spare beside the reserve. Without one the foreground is about
+    /// to stand still, which is worse than slow writes.
+    fn pace(&self) -> Option<Duration> {
+        let has_spare = self.state.borrow().ready_count() > limits::RESERVE_SEGMENTS;
+        has_spare.then_some(self.pause)
     }
 
     async fn write_manifest(&self, manifest: &mut ManifestFiles<D>) -> Result<(), StorageError> {
@@ -330,12 +341,12 @@ impl<D: Disk> Spares<D> {
 }
 
 /// Makes a file of a segment's size, written once with zeros and synced. A file of that name is a remain of an
-/// interrupted filling and goes first. Without a pause it is done at full speed: at a time without foreground.
+/// interrupted filling and goes first. `pause` is asked after every piece; `None` goes on at once.
 async fn fill<D: Disk>(
     disk: &D,
     path: &Path,
     size_bytes: u64,
-    pause: Option<Duration>,
+    pause: impl Fn() -> Option<Duration>,
 ) -> io::Result<D::File> {
     let folder = path.parent().unwrap_or(path);
     if disk.free_bytes(folder).await? < size_bytes {
@@ -361,7 +372,7 @@ async fn fill<D: Disk>(
             return Err(io::ErrorKind::StorageFull.into());
         }
         at += length as u64;
-        if let Some(pause) = pause {
+        if let Some(pause) = pause() {
             disk.pause(pause).await;
         }
     }
@@ -388,7 +399,7 @@ pub async fn format_log<D: Disk>(
     let mut segments = Vec::new();
     for number in 1..=count {
         let path = segment_path(directory, number);
-        let filled = fill(disk, &path, options.segment_bytes, None).await;
+        let filled = fill(disk, &path, options.segment_bytes, || None).await;
         filled.map_err(|error| StorageError::io("fill", &path, error))?;
         segments.push(SegmentEntry {
             name: SegmentName {
@@ -427,5 +438,152 @@ pub(crate) fn full_segment(first: u64, last: u64, hash: HeaderHash) -> FullSegme
         first_sequence: first,
         last_sequence: last,
         last_hash: hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::ManifestKind;
+    use super::super::options::LogOptions;
+    use super::super::test_disk::{TestDisk, TestFile, run};
+    use super::*;
+
+    const DIRECTORY: &str = "data/log-1";
+
+    /// A log with four blank segments of which `ready` are taken for spares; `wanted` are to be kept.
+    fn spares(disk: &TestDisk, ready: usize, wanted: usize) -> Spares<TestDisk> {
+        let directory = Path::new(DIRECTORY);
+        let options = LogOptions {
+            segment_bytes: 128 << 10,
+            ..LogOptions::small()
+        };
+        run(format_log(disk, directory, 1, &options)).unwrap();
+        let (manifest, _) = run(ManifestFiles::open(
+            disk.clone(),
+            directory,
+            ManifestKind::Log,
+        ))
+        .unwrap();
+        let listed = listed(disk);
+        let segment = |entry: &SegmentEntry| {
+            let path = segment_path(directory, entry.name.number);
+            let file = run(disk.open(&path, OpenMode::Existing)).unwrap();
+            SpareSegment {
+                name: entry.name,
+                file,
+            }
+        };
+        let ready = listed.iter().rev().take(ready).map(segment).collect();
+        let state = SpareState::new(listed, ready, wanted, 16);
+        let numbers = (1, options.segment_bytes, Duration::ZERO);
+        Spares::new(disk.clone(), directory.to_owned(), manifest, numbers, state)
+    }
+
+    fn listed(disk: &TestDisk) -> Vec<SegmentEntry> {
+        let directory = Path::new(DIRECTORY);
+        let (_, body) = run(ManifestFiles::open(
+            disk.clone(),
+            directory,
+            ManifestKind::Log,
+        ))
+        .unwrap();
+        LogManifest::parse(&body).unwrap().segments
+    }
+
+    fn freed(disk: &TestDisk, number: u32) -> FreedSegment<TestFile> {
+        let path = segment_path(Path::new(DIRECTORY), number);
+        let file = run(disk.open(&path, OpenMode::Existing)).unwrap();
+        let name = SegmentName {
+            number,
+            generation: 1,
+        };
+        FreedSegment {
+            name,
+            file,
+            pin: Rc::new(()),
+        }
+    }
+
+    #[test]
+    fn a_new_spare_is_filled_and_listed_before_it_can_be_taken() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 3);
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 3);
+        let numbers: Vec<u32> = listed(&disk)
+            .iter()
+            .map(|entry| entry.name.number)
+            .collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+        let path = segment_path(Path::new(DIRECTORY), 6);
+        assert_eq!(disk.contents(&path).unwrap().len(), 128 << 10);
+    }
+
+    #[test]
+    fn a_remain_of_an_interrupted_filling_is_filled_anew() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 2);
+        let path = segment_path(Path::new(DIRECTORY), 5);
+        let remain = run(disk.open(&path, OpenMode::New)).unwrap();
+        run(disk.write(&remain, 0, Block::holding(b"half").whole())).unwrap();
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 2);
+        assert!(disk.contents(&path).unwrap().iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_freed_segment_is_used_anew_or_removed_when_there_are_enough() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 2);
+        spares.state().borrow_mut().free(freed(&disk, 1));
+        spares.state().borrow_mut().free(freed(&disk, 2));
+        spares.wake();
+        disk.run_tasks();
+        let names: Vec<SegmentName> = listed(&disk).iter().map(|entry| entry.name).collect();
+        let name = |number, generation| SegmentName { number, generation };
+        assert_eq!(names, [name(1, 2), name(3, 1), name(4, 1)]);
+        assert!(
+            disk.contents(&segment_path(Path::new(DIRECTORY), 2))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_pinned_segment_waits_until_its_reader_is_done() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 2);
+        let segment = freed(&disk, 1);
+        let pin = Rc::clone(&segment.pin);
+        spares.state().borrow_mut().free(segment);
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 1);
+        drop(pin);
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_is_no_failure_and_is_tried_again_only_when_told() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 2);
+        disk.free.set(1000);
+        spares.wake();
+        disk.run_tasks();
+        assert!(!spares.state().borrow().can_make());
+        assert!(spares.state().borrow().failure().is_none());
+        disk.free.set(u64::MAX);
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 1);
+        spares.state().borrow_mut().try_again();
+        assert!(!spares.state().borrow().can_make(), "nothing is known yet");
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(spares.state().borrow().ready_count(), 2);
+        assert!(spares.state().borrow().can_make());
     }
 }

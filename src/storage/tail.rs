@@ -42,7 +42,8 @@ const _: () = assert!(
 );
 
 impl<D: Disk> Log<D> {
-    /// The batch that takes the next record of so many bytes: the open one if it fits, else a new one.
+    /// The batch that takes the next record of so many bytes: the open one if it fits, else a new one. If there can
+    /// be none the log has failed: whoever appends has changed what it believes already.
     pub(super) fn open_for(&mut self, record_bytes: usize) -> Result<&mut OpenBatch, StorageError> {
         self.check_alive()?;
         if self
@@ -53,7 +54,8 @@ impl<D: Disk> Log<D> {
             self.close();
         }
         if self.open.is_none() {
-            self.open = Some(self.new_batch(record_bytes)?);
+            let opened = self.new_batch(record_bytes);
+            self.open = Some(opened.inspect_err(|failure| self.failure = Some(failure.clone()))?);
         }
         let open = self.open.as_mut().expect("opened above");
         Ok(&mut open.batch)
@@ -91,18 +93,21 @@ impl<D: Disk> Log<D> {
         let segment = self.segments.back().expect("a log writes to a segment");
         let offset = u32::try_from(self.tail_offset).expect("segments are at most 2 GiB");
         Ok(PlacedBatch {
-            batch: OpenBatch::new(block, lead, sequence, bytes_max, witness_bytes),
+            batch: OpenBatch::new(block, lead, sequence, bytes_max, witness_bytes)
+                .with_runs_max(self.options.runs_max()),
             segment: segment.live.name,
             offset,
             waiting: Vec::new(),
         })
     }
 
-    /// Most that the witness of the next batch may have to tell.
+    /// Most that the witness of the next batch may have to tell: of all before it, but never of more batches than
+    /// can become durable between two.
     fn witness_bytes_max(&self) -> usize {
         let full = self.full.iter();
         let full = full.map(|full| ITEM_HEADER_BYTES + full.batch.directory_bytes());
-        record::record_bytes(self.commit.witness_bytes_max() + full.sum::<usize>())
+        let bytes = record::record_bytes(self.commit.witness_bytes_max() + full.sum::<usize>());
+        bytes.min(self.options.witness_bytes_max())
     }
 
     /// Memory for a batch that takes at least `least` bytes: the rest of the last block, while that is worth it.
@@ -129,6 +134,7 @@ impl<D: Disk> Log<D> {
             first_sequence: self.next_sequence,
             last_sequence: self.next_sequence,
             last_hash: HeaderHash::ZERO,
+            is_held: false,
         }));
         self.tail_offset = limits::SEGMENT_HEADER_BYTES as u64;
         self.heads_from = Some(GroupId::SYSTEM);
@@ -166,22 +172,32 @@ impl<D: Disk> Log<D> {
         segment.live.last_hash = sealed.item.hash;
         let token = WriteToken(sequence);
         let file = segment.live.file.clone();
-        self.note_full_before(at);
         self.memory.push(&mut sealed);
         self.commit.on_submitted(kind, sealed.item, placed.waiting);
         self.disk
             .write_durable(&file, sealed.write_offset, sealed.write, token);
     }
 
-    /// The first batch of a segment is on its way: what the one before it holds is known.
-    fn note_full_before(&self, at: usize) {
-        let before = at
-            .checked_sub(1)
-            .and_then(|before| self.segments.get(before));
-        let Some(Segment { live, .. }) = before else {
-            return;
-        };
-        let full = full_segment(live.first_sequence, live.last_sequence, live.last_hash);
-        self.spares.state().borrow_mut().on_full(live.name, full);
+    /// What a full segment holds may be told by the manifest once its last batch is durable, and not before: a
+    /// manifest that names a batch that a crash took would read as damage.
+    pub(super) fn note_full_segments(&mut self) {
+        let durable = self.commit.durable();
+        let (full, open) = (&self.full, &self.open);
+        for segment in self.segments.iter_mut().rev().skip(1) {
+            let live = &segment.live;
+            if segment.is_noted_full {
+                break;
+            }
+            let is_waiting = full
+                .iter()
+                .chain(open)
+                .any(|batch| batch.segment == live.name);
+            if is_waiting || live.last_sequence > durable {
+                continue;
+            }
+            let holds = full_segment(live.first_sequence, live.last_sequence, live.last_hash);
+            self.spares.state().borrow_mut().on_full(live.name, holds);
+            segment.is_noted_full = true;
+        }
     }
 }

@@ -8,7 +8,7 @@ use margay_simulation::disk::VirtualDisk;
 use margay_simulation::disk_fault::{Fate, FaultPlan, Loss};
 
 const SEED: u64 = 20_26;
-const STEPS: usize = 220;
+const STEPS: usize = 400;
 
 /// The workload up to the power cut at operation `at` of its first life; `None` if it ends before.
 fn crashed_at(seed: u64, at: u64) -> Option<World> {
@@ -33,13 +33,16 @@ fn operation_count(seed: u64) -> u64 {
 }
 
 fn losses(at: u64) -> Vec<Loss> {
-    let mut losses = vec![
-        Loss::All(Fate::Kept),
-        Loss::All(Fate::Lost),
-        Loss::All(Fate::Readable),
-    ];
-    losses.extend((0..3).map(|draw| Loss::Drawn(at * 16 + draw)));
-    losses
+    let fate = match at % 3 {
+        0 => Fate::Kept,
+        1 => Fate::Lost,
+        _ => Fate::Readable,
+    };
+    vec![
+        Loss::All(fate),
+        Loss::Drawn(at * 2),
+        Loss::Drawn(at * 2 + 1),
+    ]
 }
 
 /// Recovers, works on, cuts the power once more, and recovers again.

@@ -8,15 +8,16 @@ use margay::storage::payload::{CheckpointPointer, ChunkHeader, Tail};
 use margay_raft::{EntryKind, HardState, Position, WriteId};
 use margay_simulation::disk_random::Random;
 use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use std::rc::Rc;
 
-pub struct Workload {
+pub(crate) struct Workload {
     random: Random,
     write: u64,
     groups: u64,
 }
 
 impl Workload {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
             write: 0,
@@ -25,7 +26,7 @@ impl Workload {
     }
 
     /// Runs `steps` steps, or until the log fails or the power goes off.
-    pub fn run(&mut self, world: &mut World, steps: usize) {
+    pub(crate) fn run(&mut self, world: &mut World, steps: usize) {
         for _ in 0..steps {
             if !self.step(world) || world.disk.is_crashed() {
                 return;
@@ -79,8 +80,11 @@ impl Workload {
         if world.model.state().contains_key(&group) {
             return Some(group);
         }
-        let result = world.log.create_group(group, &created(group));
-        world.note(Told::Create(group), result).then_some(group)
+        let replica = world.model.next_replica();
+        let result = world.log.create_group(group, &created(group, replica));
+        world
+            .note(Told::Create(group, replica), result)
+            .then_some(group)
     }
 
     fn entry(&mut self, world: &mut World) -> bool {
@@ -109,7 +113,7 @@ impl Workload {
                 payload: &[&payload],
             };
             let result = world.log.append_entry(&entry, write);
-            if !world.note(Told::Entry(group, position, payload), result) {
+            if !world.note(Told::Entry(group, position, Rc::new(payload)), result) {
                 return false;
             }
         }
@@ -150,6 +154,18 @@ impl Workload {
         let (low, high) = (model.checkpoint.index.number(), model.last().index.number());
         if high <= low {
             return true;
+        }
+        // Entries are only replaced by those of a later leader: index and term name one entry for ever.
+        if model.last().term >= model.hard_state.term {
+            let next = HardState {
+                term: model.last().term.next(),
+                voted_for: None,
+            };
+            let write = self.next_write();
+            let result = world.log.save_hard_state(group, next, write);
+            if !world.note(Told::HardState(group, next), result) {
+                return false;
+            }
         }
         let from = Index::new(high - self.random.below((high - low).min(4)));
         let write = self.next_write();
@@ -193,7 +209,7 @@ impl Workload {
             first_origin: 0,
             stream_bytes: 0,
             chunks,
-            replica: ReplicaNumber::new(1),
+            replica: model.replica,
             tail: Tail::Keep,
             stream_hash: [0; 16],
             live_hash: [0; 16],
@@ -205,7 +221,8 @@ impl Workload {
 
     /// Lets go of what checkpoints stand for, so that segments are freed; now and then a group ends.
     fn tend(&mut self, world: &mut World) -> bool {
-        for group in world.model.state().into_keys() {
+        let groups: Vec<GroupId> = world.model.state().keys().copied().collect();
+        for group in groups {
             let to = world.log.checkpoint_covered(group);
             world.log.release(group, to);
         }
@@ -222,7 +239,7 @@ impl Workload {
 }
 
 /// What a chunk of a checkpoint holds: anything, as long as a test knows it again.
-pub fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
+pub(crate) fn chunk_bytes(at: Position, number: u32) -> Vec<u8> {
     let mut bytes = vec![at.index.number().to_le_bytes()[0]; 700];
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes

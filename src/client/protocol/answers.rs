@@ -188,8 +188,8 @@ impl Protocol {
             self.lose(key, refusal);
             return;
         }
-        if let Some((leader, term)) = refusal.leader_hint() {
-            self.router.on_hint(group, leader, term, node);
+        if let Some(hint) = refusal.leader_hint() {
+            self.follow_hint(group, hint, node);
             self.rebind_later(key, 0);
             return;
         }

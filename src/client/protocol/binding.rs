@@ -5,7 +5,7 @@ use super::number::{Kind, Number};
 use super::{Protocol, Timer};
 use crate::connection::{ConnectionId, Target};
 use crate::session::{Binding, Closing, Session, SessionKey};
-use margay_types::{Index, SequenceNumber};
+use margay_types::{GroupId, Index, NodeId, SequenceNumber, Term};
 use margay_wire::Refusal;
 use margay_wire::admin::{self, MapRequest};
 use margay_wire::client::{Attach, Attachment, Close, Command, Open};
@@ -21,7 +21,7 @@ impl Protocol {
         };
         session.binding = Binding::Unbound;
         session.paused_until_ns = None;
-        let group = session.group;
+        let (group, moves) = (session.group, session.moves);
         let Some(node) = self.router.target(group) else {
             if self.router.map().is_some() {
                 self.rebind_later(key, 0);
@@ -30,7 +30,8 @@ impl Protocol {
             return;
         };
         let shard = self.router.shard(node, group);
-        let number = self.shard_link(node, shard, key.slot);
+        let lane = key.slot.wrapping_add(moves);
+        let number = self.shard_link(node, shard, lane);
         if let Some(connection) = self.ready(number) {
             self.ask_to_bind(key, connection);
             return;
@@ -100,6 +101,49 @@ impl Protocol {
         let due_ns = self.now_ns + delay_ns;
         session.paused_until_ns = Some(due_ns);
         self.timers.insert((due_ns, Timer::Session(key)));
+    }
+
+    /// Everything in flight is sent again, over the next of the connections to the shard where there are several.
+    pub(super) fn send_twice(&mut self, key: SessionKey) {
+        let has_one_lane = self.options.connections_per_shard <= 1;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if has_one_lane {
+            session.begin_epoch();
+            session.sequencer.rewind_all();
+            self.transmit(key);
+        } else {
+            session.moves = session.moves.wrapping_add(1);
+            session.hops = 0;
+            self.rebind_later(key, 0);
+        }
+    }
+
+    /// Somebody named a node as the leader. One that cannot be reached just now leads no longer than an election:
+    /// the members are asked instead of waiting for it.
+    pub(super) fn follow_hint(
+        &mut self,
+        group: GroupId,
+        (leader, term): (Option<NodeId>, Term),
+        asked: Option<NodeId>,
+    ) {
+        self.router.on_hint(group, leader, term, asked);
+        if let Some(leader) = leader
+            && self.is_failing(leader, group)
+        {
+            self.router.on_unreachable(leader);
+        }
+    }
+
+    fn is_failing(&self, node: NodeId, group: GroupId) -> bool {
+        let shard = self.router.shard(node, group);
+        (0..self.options.connections_per_shard.max(1)).any(|lane| {
+            let number = self.link_of.get(&Target::Shard { node, shard, lane });
+            number
+                .and_then(|number| self.links.get(*number as usize))
+                .is_some_and(|link| link.is_failing(self.now_ns))
+        })
     }
 
     /// The session stays bound, and repeats what it has not been answered after a delay.
@@ -267,19 +311,26 @@ impl Protocol {
         if !self.map_wanted || self.map_asked.is_some() || self.map_paused_until_ns > self.now_ns {
             return;
         }
-        let count = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
-        if let Some(connection) = (0..count).find_map(|number| self.ready(number)) {
-            self.map_asked = Some(connection);
-            let number = Number::plain(Kind::Map).pack();
-            self.write(connection, |out| {
-                admin::write_request(out, number, &MapRequest)
-                    .expect("a request without fields fits in a frame");
-            });
-            return;
+        // After a refusal another connection is asked, and the next address is tried beside.
+        let count = self.links.len();
+        let ready = (0..count).find_map(|at| {
+            let number = at.wrapping_add(self.endpoint_cursor) % count;
+            u32::try_from(number)
+                .ok()
+                .and_then(|number| self.ready(number))
+        });
+        if ready.is_none() || self.map_backoff.failures() > 0 {
+            let place = self.endpoint_cursor % self.endpoints.len();
+            let link = self.link_to(Target::Endpoint(place));
+            self.want_link(link);
         }
-        let place = self.endpoint_cursor % self.endpoints.len();
-        let link = self.link_to(Target::Endpoint(place));
-        self.want_link(link);
+        let Some(connection) = ready else { return };
+        self.map_asked = Some(connection);
+        let number = Number::plain(Kind::Map).pack();
+        self.write(connection, |out| {
+            admin::write_request(out, number, &MapRequest)
+                .expect("a request without fields fits in a frame");
+        });
     }
 
     /// The map did not come: asks again after a delay.

@@ -197,6 +197,7 @@ impl Protocol {
             connection,
             address,
         });
+        self.expect_something(connection);
     }
 
     /// The protocol gives a connection up.
@@ -207,8 +208,10 @@ impl Protocol {
         }
     }
 
+    /// The life of a link ends: what used it goes on elsewhere.
     fn fail_link(&mut self, connection: ConnectionId, reason: &str) {
         self.last_failure = Some(self.describe(connection, reason));
+        self.dials.retain(|dial| dial.connection != connection);
         let (now_ns, bounds) = (self.now_ns, self.retry_bounds());
         let Some(link) = self.links.get_mut(connection.link as usize) else {
             return;
@@ -305,20 +308,25 @@ impl Protocol {
         self.on_written(connection, before_bytes);
     }
 
-    /// Frames were appended behind `before_bytes`: they must leave, and silence means something from here on.
+    /// Frames were appended behind `before_bytes`: they must leave, and an answer is awaited.
     pub(super) fn on_written(&mut self, connection: ConnectionId, before_bytes: usize) {
+        if before_bytes == 0 {
+            self.unsent.push_back(connection);
+        }
+        self.expect_something(connection);
+    }
+
+    /// Silence means something from here on.
+    fn expect_something(&mut self, connection: ConnectionId) {
         let now_ns = self.now_ns;
         let Some(link) = self.link_mut(connection) else {
             return;
         };
         link.asked_at_ns.get_or_insert(now_ns);
         let was_armed = core::mem::replace(&mut link.is_silence_armed, true);
-        if before_bytes == 0 {
-            self.unsent.push_back(connection);
-        }
         if !was_armed {
-            self.timers
-                .insert((now_ns + self.options.silence_ns, Timer::Silence(connection)));
+            let due_ns = now_ns + self.options.silence_ns;
+            self.timers.insert((due_ns, Timer::Silence(connection)));
         }
     }
 

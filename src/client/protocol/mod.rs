@@ -12,7 +12,8 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction` (what a
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and
+//! `reaction` (what a
 //! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:
@@ -41,7 +42,7 @@ use crate::session::{Binding, Closing, Session, SessionKey, Sessions};
 use completion::Completions;
 use margay_types::{ClientId, GroupId, Index, OperationId, SequenceNumber};
 use margay_wire::admin::Map;
-use margay_wire::client::QueryLevel;
+use margay_wire::client::{Attach, QueryLevel};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::Timer;
 
@@ -104,7 +105,8 @@ pub struct Protocol {
 
 impl Protocol {
     /// A client of the cluster behind these addresses. `client` must be random: sessions of two clients with the same
-    /// id would replace each other. `seed` decides the jitter.
+    /// id would replace each other. `seed` decides the jitter. Tell it the time by [`Self::on_time`] before anything
+    /// else.
     ///
     /// # Panics
     /// Without an address.
@@ -216,6 +218,21 @@ impl Protocol {
         self.sessions.get(key).map(|session| session.seen)
     }
 
+    /// What attaches a session on a connection that is not this client's: for programs that send commands a second
+    /// time, to see that they are not applied twice. `None` while the session is not open.
+    #[must_use]
+    pub fn attach_elsewhere(&self, key: SessionKey) -> Option<Attach> {
+        let session = self.sessions.get(key)?;
+        let identity = session.identity?;
+        Some(Attach {
+            client: session.client,
+            session: identity.session,
+            events_received: session.events_received,
+            group: session.group,
+            incarnation: identity.incarnation,
+        })
+    }
+
     /// Submits a command; `encode` appends the operation's bytes. A deadline only reports `Pending`.
     ///
     /// # Errors
@@ -249,6 +266,12 @@ impl Protocol {
         self.deadline_ns = self.deadline_ns.min(deadline_ns);
         self.transmit(key);
         Ok(sequence)
+    }
+
+    /// Sends everything in flight a second time, over another connection where there are several to a shard: how a
+    /// checker makes duplicates. Nothing is applied twice, and each command completes once.
+    pub fn repeat_in_flight(&mut self, key: SessionKey) {
+        self.send_twice(key);
     }
 
     /// Asks a query; `encode` appends its bytes.
@@ -288,3 +311,6 @@ impl Protocol {
 #[cfg(test)]
 #[path = "protocol_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod chaos_tests;

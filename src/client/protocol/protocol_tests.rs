@@ -702,6 +702,83 @@ fn events_come_once_and_without_gaps() {
     assert_eq!(numbers, [1, 2]);
 }
 
+/// What is in flight is sent twice; both answers come, and one completion.
+#[test]
+fn commands_that_are_sent_a_second_time_complete_once() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    let first = world.asked("n1:1");
+    world.protocol.repeat_in_flight(key);
+    let second = world.asked("n1:1");
+    assert_eq!(second[0].body, first[0].body);
+    world.apply("n1:1", &second[0]);
+    world.apply("n1:1", &first[0]);
+    assert_eq!(world.news(), ["1 done a"]);
+}
+
+/// The followers of a dead leader go on naming it for an election timeout. The session asks the members instead of
+/// waiting for it to come back.
+#[test]
+fn a_hint_to_a_dead_leader_is_not_waited_for() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    world.cut("n1:1");
+    let stale = Refusal::NotLeader {
+        leader: Some(node(1)),
+        term: Term::new(2),
+    };
+    let first = world.dials.last().expect("a dial").clone();
+    world.accept(&first);
+    let attach = world.only(&first, FrameKind::Attach);
+    world.refuse(&first, &attach, stale);
+    let second = if first == "n2:1" { "n3:1" } else { "n2:1" };
+    for _ in 0..20 {
+        world.pass(10);
+        if world.connections.contains_key("n1:1") {
+            world.refuse_dial("n1:1");
+        }
+    }
+    world.accept(second);
+    let attach = world.only(second, FrameKind::Attach);
+    world.attach(second, &attach, 1);
+    assert_eq!(world.numbers(second), [1]);
+}
+
+/// A host that swallows packets: the dial is given up, and forgotten before the driver has even seen it.
+#[test]
+fn a_dial_that_never_ends_is_given_up() {
+    let mut world = World::new();
+    world.protocol.open_session(GROUP);
+    let first = world.at("e1:1");
+    for _ in 0..25 {
+        world.pass(100);
+    }
+    assert_eq!(world.protocol.next_hangup(), Some(first));
+    world.at("e2:1");
+}
+
+/// The first node is blank and says so; the map comes from the second.
+#[test]
+fn a_node_without_a_map_is_not_asked_for_ever() {
+    let mut world = World::new();
+    world.protocol.open_session(GROUP);
+    world.accept("e1:1");
+    let asked = world.only("e1:1", FrameKind::Map);
+    world.refuse("e1:1", &asked, Refusal::NotFormed);
+    world.pass(500);
+    world.accept("e2:1");
+    // The two connections take turns.
+    for _ in 0..2 {
+        for asked in &world.asked("e1:1") {
+            world.refuse("e1:1", asked, Refusal::NotFormed);
+        }
+        world.pass(500);
+    }
+    world.give_map("e2:1", Some(1));
+    world.accept("n1:1");
+    world.only("n1:1", FrameKind::Open);
+}
+
 #[test]
 fn bytes_that_are_no_frames_end_the_connection() {
     let (mut world, _) = World::with_session();

@@ -146,8 +146,8 @@ impl Protocol {
         };
         let (session, group) = (query.session, query.group);
         let node = self.node_of(connection);
-        if let Some((leader, term)) = refusal.leader_hint() {
-            self.router.on_hint(group, leader, term, node);
+        if let Some(hint) = refusal.leader_hint() {
+            self.follow_hint(group, hint, node);
         } else if refusal.code() == Code::UnknownGroup {
             self.want_map();
         }

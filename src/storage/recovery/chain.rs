@@ -34,13 +34,36 @@ pub(crate) struct LiveSegment {
     pub(crate) entry: SegmentEntry,
     /// Its header, if that is good and of this very segment and generation.
     pub(crate) header: Option<SegmentHeader>,
-    /// Could it have held batches that are gone without a trace? Not so if it was full, or reads as a spare does.
-    pub(crate) is_suspect: bool,
-    /// Does it read as a spare does?
-    pub(crate) is_clean_spare: bool,
+    /// What the file looks like.
+    pub(crate) look: Look,
+}
+
+/// What the file of a live segment looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Something of this generation stands in it.
+    Written,
+    /// It reads as a spare does: blank, or with the header of an earlier generation.
+    Spare,
+    /// Its header is neither, and nothing else is there: the first write was torn, or all that it held is gone.
+    Torn,
+    /// It cannot be read in parts, and the rest shows no batch.
+    Unreadable,
+    /// It is missing or short. A segment is listed only once all of it is there, so what it held is lost.
+    Missing,
 }
 
 impl LiveSegment {
+    /// Could it have held batches that are gone without a trace?
+    pub(crate) fn is_suspect(&self) -> bool {
+        match self.look {
+            Look::Torn | Look::Unreadable | Look::Missing => {
+                self.entry.full.is_none() && self.header.is_none()
+            }
+            Look::Written | Look::Spare => false,
+        }
+    }
+
     /// Sequence of its first batch, and what that chains to, as far as they are known.
     fn start(&self) -> Option<(u64, Option<HeaderHash>)> {
         let header = self
@@ -83,19 +106,19 @@ impl Link {
         }
     }
 
-    /// Its segment, if that is known.
-    pub(crate) fn segment(&self) -> Option<SegmentName> {
+    /// The batch, if it is there.
+    pub(crate) fn kept(&self) -> Option<&FoundBatch> {
         match self {
-            Self::Kept(batch) => Some(batch.header.segment),
-            Self::Lost { item, .. } => item.as_ref().map(|item| item.segment),
+            Self::Kept(batch) => Some(batch),
+            Self::Lost { .. } => None,
         }
     }
 
-    /// Names its header, if that is known.
-    pub(crate) fn hash(&self) -> Option<HeaderHash> {
+    /// What a witness tells of it, if it is lost and one tells.
+    pub(crate) fn lost(&self) -> Option<&WitnessItem> {
         match self {
-            Self::Kept(batch) => Some(batch.hash),
-            Self::Lost { item, .. } => item.as_ref().map(|item| item.hash),
+            Self::Kept(_) => None,
+            Self::Lost { item, .. } => item.as_ref(),
         }
     }
 }
@@ -314,13 +337,19 @@ impl<'a> Walk<'a> {
     /// them, and every other live segment is accounted for.
     fn freed_until(&self, sequence: u64) -> Option<(u64, Option<HeaderHash>)> {
         let is_behind_full = self.full().any(|full| full.last_sequence + 1 == sequence);
-        if !is_behind_full || self.live.iter().any(|segment| segment.is_suspect) {
+        let is_listed = self
+            .full()
+            .any(|full| (full.first_sequence..=full.last_sequence).contains(&sequence));
+        if !is_behind_full || is_listed || self.live.iter().any(LiveSegment::is_suspect) {
             return None;
         }
-        let behind = self.live.iter().filter_map(LiveSegment::start);
-        behind
-            .filter(|(first, _)| *first > sequence)
-            .min_by_key(|(first, _)| *first)
+        let starts = || self.live.iter().filter_map(LiveSegment::start);
+        let behind = starts().filter(|(first, _)| *first > sequence);
+        let next = behind.min_by_key(|(first, _)| *first)?;
+        let mut between = self.batches.range(sequence..next.0);
+        let is_gone = starts().all(|(first, _)| first != sequence)
+            && between.all(|(_, batches)| batches.iter().all(|batch| self.is_dead(batch)));
+        is_gone.then_some(next)
     }
 
     fn keep(&mut self, batch: FoundBatch) {

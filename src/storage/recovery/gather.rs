@@ -5,7 +5,7 @@ use super::super::error::StorageError;
 use super::super::log_manifest::{LogManifest, SegmentEntry};
 use super::super::segment::SegmentHeader;
 use super::super::witness::WitnessItem;
-use super::chain::{Chain, Link, LiveSegment};
+use super::chain::{Chain, Link, LiveSegment, Look};
 use super::merge::{Fact, Facts, Origin, Place};
 use super::read::read_segment;
 use super::runs::{FoundRecord, FoundRecords};
@@ -41,15 +41,19 @@ pub(crate) async fn gather<D: Disk>(
         if let Some(first) = batches.first_mut() {
             judge_first(first, entry, header.as_ref());
         }
-        let holds_something = !batches.is_empty() || header.is_some() || entry.full.is_some();
-        let is_suspect = !holds_something && !segment.reads_as_spare(entry.name);
-        let is_clean_spare = !holds_something && !is_suspect;
+        let is_written = !batches.is_empty() || header.is_some();
+        let look = match (segment.is_there, segment.is_readable, is_written) {
+            (false, _, _) => Look::Missing,
+            (true, _, true) => Look::Written,
+            (true, false, false) => Look::Unreadable,
+            (true, true, false) if segment.reads_as_spare(entry.name) => Look::Spare,
+            (true, true, false) => Look::Torn,
+        };
         gathered.batches.append(&mut batches);
         gathered.live.push(LiveSegment {
             entry: *entry,
             header,
-            is_suspect,
-            is_clean_spare,
+            look,
         });
     }
     Ok(gathered)

@@ -1,7 +1,7 @@
 //! A recovered group as the log takes it over: who it is, and where its entries and its checkpoint stand.
 
 use super::super::index::IndexItem;
-use super::super::resume::{RecordPlace, ReplicaIdentity, ResumedGroup, StoredCheckpoint};
+use super::super::resume::{RecordPlace, ResumedGroup, StoredCheckpoint};
 use super::merge::Place;
 use super::verdict::{GroupStatus, RecoveredGroup};
 use margay_types::Index;
@@ -12,7 +12,7 @@ pub(crate) fn resumed(group: &RecoveredGroup) -> Option<ResumedGroup> {
         GroupStatus::Damaged { .. } => None,
         GroupStatus::Serves => Some(ResumedGroup {
             group: group.group,
-            identity: identity(group)?,
+            identity: group.identity?,
             hard_state: group.hard_state,
             last: group.last,
             configurations: configurations(group),
@@ -20,21 +20,6 @@ pub(crate) fn resumed(group: &RecoveredGroup) -> Option<ResumedGroup> {
             items: items(group),
         }),
     }
-}
-
-fn identity(group: &RecoveredGroup) -> Option<ReplicaIdentity> {
-    let by_birth = group.created.as_ref().map(|(created, _)| ReplicaIdentity {
-        incarnation: created.incarnation,
-        replica: created.replica,
-        recovery_number: created.recovery_number,
-    });
-    by_birth.or_else(|| {
-        group.head.as_ref().map(|head| ReplicaIdentity {
-            incarnation: head.incarnation,
-            replica: head.replica,
-            recovery_number: head.recovery_number,
-        })
-    })
 }
 
 /// From the one in force at the checkpoint on.

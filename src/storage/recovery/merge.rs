@@ -18,6 +18,7 @@
 use super::super::batch::SegmentName;
 use super::super::directory::RunClass;
 use super::super::payload::{CheckpointPointer, Created, Head, Tail};
+use super::super::resume::ReplicaIdentity;
 use super::runs::{BadRecords, Content, FoundRecord};
 use margay_raft::{EntryKind, HardState, Position};
 use margay_types::{GroupId, Index, Term};
@@ -89,6 +90,8 @@ pub(crate) enum Loss {
     Other(Index),
     /// A head names a last entry that is not there.
     Head(Position),
+    /// A head or pointer names another replica than the one that was born here.
+    Birth,
 }
 
 /// What is known of one group while its facts are told again.
@@ -104,6 +107,7 @@ pub(crate) struct Merged {
     pub(crate) losses: Vec<(Origin, Loss)>,
     /// Sequence of the last batch with a head of the group.
     pub(crate) head_sequence: u64,
+    pub(crate) identity: Option<ReplicaIdentity>,
     pub(crate) chunks: BTreeMap<(u64, Index, u32), Place>,
 }
 
@@ -181,6 +185,11 @@ impl Merged {
             }
             Content::Created(created) => {
                 *self = Self {
+                    identity: Some(ReplicaIdentity {
+                        incarnation: created.incarnation,
+                        replica: created.replica,
+                        recovery_number: created.recovery_number,
+                    }),
                     created: Some((created, place)),
                     ..Self::default()
                 };
@@ -192,7 +201,7 @@ impl Merged {
                 let key = (chunk.stream_epoch, fields.index, chunk.number);
                 self.chunks.insert(key, place);
             }
-            Content::Pointer(pointer) => self.point(pointer, place),
+            Content::Pointer(pointer) => self.point(origin, pointer, place),
             Content::Removed | Content::Other => {}
         }
     }
@@ -226,15 +235,40 @@ impl Merged {
     }
 
     fn look(&mut self, origin: Origin, head: Head) {
+        let identity = ReplicaIdentity {
+            incarnation: head.incarnation,
+            replica: head.replica,
+            recovery_number: head.recovery_number,
+        };
+        if *self.identity.get_or_insert(identity) != identity {
+            self.losses.push((origin, Loss::Birth));
+        }
         self.promise(origin, head.hard_state);
         self.head_sequence = self.head_sequence.max(origin.sequence);
         self.head = Some(head);
-        if self.last() != head.last {
+        let last = self.last();
+        if last.index > head.last.index {
+            self.losses
+                .push((origin, Loss::Truncation(head.last.index.next())));
+        } else if last != head.last {
             self.losses.push((origin, Loss::Head(head.last)));
+        }
+        let checkpoint = self
+            .checkpoint
+            .as_ref()
+            .map_or(Index::ZERO, |it| it.pointer.at.index);
+        if head.checkpoint > checkpoint {
+            self.losses.push((origin, Loss::Other(head.checkpoint)));
         }
     }
 
-    fn point(&mut self, pointer: CheckpointPointer, at: Place) {
+    fn point(&mut self, origin: Origin, pointer: CheckpointPointer, at: Place) {
+        if self
+            .identity
+            .is_some_and(|own| own.replica != pointer.replica)
+        {
+            self.losses.push((origin, Loss::Birth));
+        }
         let rank = |pointer: &CheckpointPointer| (pointer.stream_epoch, pointer.at.index);
         if self
             .checkpoint

@@ -36,6 +36,8 @@ use super::log_manifest::LogManifest;
 use super::manifest::{ManifestFiles, ManifestKind};
 use super::options::LogOptions;
 use super::resume::{Resume, ResumedGroup};
+use chain::{LiveSegment, Look};
+use gather::Told;
 use margay_types::{GroupId, ProcessLife};
 use restart::{LogFiles, Restarted};
 use std::path::{Path, PathBuf};
@@ -103,6 +105,9 @@ pub struct RecoveryReport {
     pub cut_count: usize,
     /// Batches with damage.
     pub damaged_count: usize,
+    /// Batches of which something was lost that nobody can name. A replica that should live here and is not found may
+    /// have been born in one of them: it is lost, and must not be made again.
+    pub unnamed_count: usize,
     /// Sequence of the restart batch.
     pub restart_sequence: u64,
     /// Epoch of this life.
@@ -137,11 +142,11 @@ pub async fn recover<D: Disk>(
     })?;
     let gathered = gather::gather(&disk, directory, &manifest).await?;
     let chain = chain::follow(gathered.batches, &gathered.live, 1);
-    let told = gather::tell(&disk, directory, &manifest, &chain).await;
-    let unnamed = told.unnamed.iter().copied().max().unwrap_or(0);
+    let mut told = gather::tell(&disk, directory, &manifest, &chain).await;
+    let unnamed = all_unnamed(&mut told, &gathered.live, chain.tail.sequence);
     let merged = told.facts.merge().into_iter();
     let groups: Vec<RecoveredGroup> = merged
-        .map(|(group, merged)| verdict::judge(group, merged, unnamed))
+        .map(|(group, merged)| verdict::judge(group, merged, &unnamed))
         .collect();
     refuse_alone(directory, &groups, options.peers)?;
     let mut files = LogFiles {
@@ -155,6 +160,7 @@ pub async fn recover<D: Disk>(
         batch_count: chain.links.len(),
         cut_count: chain.cut_count,
         damaged_count: told.damaged_count,
+        unnamed_count: unnamed.len(),
         restart_sequence: restarted.batch.item.sequence,
         recovery_epoch: restarted.recovery_epoch,
     };
@@ -165,6 +171,18 @@ pub async fn recover<D: Disk>(
         groups,
         report,
     })
+}
+
+/// Batches of which something was lost that nobody can name. A newest segment that is not there may have held what
+/// followed the end that was found.
+fn all_unnamed(told: &mut Told, live: &[LiveSegment], tail: u64) -> Vec<u64> {
+    let is_missing =
+        |segment: &LiveSegment| segment.look == Look::Missing && segment.entry.full.is_none();
+    let mut unnamed = std::mem::take(&mut told.unnamed);
+    if live.iter().any(is_missing) {
+        unnamed.push(tail);
+    }
+    unnamed
 }
 
 fn refuse_alone(
@@ -192,7 +210,11 @@ async fn resume<D: Disk>(
     restarted: Restarted,
     groups: &[RecoveredGroup],
 ) -> Result<Resume<D>, StorageError> {
-    let segments = restarted.roles.open_used(&files).await?;
+    // What a damaged group needs is not known, so nothing is freed until it is repaired.
+    let is_held = groups
+        .iter()
+        .any(|group| group.status != GroupStatus::Serves);
+    let segments = restarted.roles.open_used(&files, is_held).await?;
     let spares = restarted.roles.open_spares(&files).await?;
     let resumed: Vec<ResumedGroup> = groups.iter().filter_map(group::resumed).collect();
     Ok(Resume {
@@ -204,6 +226,7 @@ async fn resume<D: Disk>(
         covered_sequence: restarted.batch.item.sequence - 1,
         restart: restarted.batch.item,
         segments,
+        held: restarted.roles.held,
         spares,
         groups: resumed,
     })

@@ -17,8 +17,10 @@ const _: () = assert!(READ_BYTES.is_multiple_of(WRITE_UNIT_BYTES));
 pub(crate) struct SegmentBytes {
     /// All of it, or as much as there is.
     pub(crate) bytes: Vec<u8>,
-    /// Is the file there, of the right size and readable?
-    pub(crate) is_whole: bool,
+    /// Is the file there, and of the right size?
+    pub(crate) is_there: bool,
+    /// Could all of it be read?
+    pub(crate) is_readable: bool,
 }
 
 impl SegmentBytes {
@@ -44,12 +46,11 @@ impl SegmentBytes {
     /// Does it read as a segment that nothing was written to in this generation: blank, or with an intact header of
     /// an earlier one?
     pub(crate) fn reads_as_spare(&self, name: SegmentName) -> bool {
-        self.is_whole
-            && match SegmentHeader::parse(&self.bytes) {
-                Ok(header) => header.name.generation < name.generation,
-                Err(SegmentError::Blank) => true,
-                Err(_) => false,
-            }
+        match SegmentHeader::parse(&self.bytes) {
+            Ok(header) => header.name.generation < name.generation,
+            Err(SegmentError::Blank) => true,
+            Err(_) => false,
+        }
     }
 }
 
@@ -66,21 +67,30 @@ pub(crate) async fn read_segment<D: Disk>(
     let Ok(file) = disk.open(&path, OpenMode::Existing).await else {
         return SegmentBytes {
             bytes,
-            is_whole: false,
+            is_there: false,
+            is_readable: false,
         };
     };
-    let mut is_whole = true;
-    let mut buffer = Block::for_reading(READ_BYTES);
+    let is_there = disk
+        .size_bytes(&file)
+        .await
+        .is_ok_and(|size| size >= size_bytes);
+    let mut is_readable = true;
+    let mut buffer = Block::for_reading(READ_BYTES.min(bytes.len()));
     for (piece, target) in bytes.chunks_mut(READ_BYTES).enumerate() {
         let offset = piece * READ_BYTES;
         let (result, returned) = disk.read(&file, offset as u64, buffer).await;
         buffer = returned;
         match (result, buffer.bytes().get(..target.len())) {
             (Ok(count), Some(read)) if count >= target.len() => target.copy_from_slice(read),
-            _ => is_whole &= read_units(disk, &file, offset, target).await,
+            _ => is_readable &= read_units(disk, &file, offset, target).await,
         }
     }
-    SegmentBytes { bytes, is_whole }
+    SegmentBytes {
+        bytes,
+        is_there,
+        is_readable,
+    }
 }
 
 /// Reads a piece unit by unit, leaving zeros where that fails; did all of it succeed?

@@ -22,7 +22,7 @@ use super::super::record::{RecordFields, RecordKind, record_bytes};
 use super::super::resume;
 use super::super::segment::segment_path;
 use super::super::witness::{Witness, WitnessItem};
-use super::chain::{Chain, Link, LiveSegment, WINDOW};
+use super::chain::{Chain, Link, LiveSegment, Look, WINDOW};
 use super::scan::FoundBatch;
 use super::{RecoveryError, RecoveryOptions};
 use crate::limits::{SEGMENT_HEADER_BYTES, WRITE_UNIT_BYTES};
@@ -92,10 +92,8 @@ impl<D: Disk> LogFiles<D> {
             .iter()
             .rev()
             .take_while(|link| link.sequence() + 2 * WINDOW >= chain.tail.sequence);
-        let mut numbers: Vec<u32> = recent
-            .filter_map(Link::segment)
-            .map(|name| name.number)
-            .collect();
+        let kept = recent.filter_map(Link::kept);
+        let mut numbers: Vec<u32> = kept.map(|batch| batch.header.segment.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         for number in numbers {
@@ -123,7 +121,7 @@ impl<D: Disk> LogFiles<D> {
             let Some(spare) = roles.spares.iter_mut().find(|spare| **spare == name) else {
                 continue;
             };
-            if segment.is_clean_spare {
+            if segment.look == Look::Spare {
                 continue;
             }
             if segment.header.is_none() {
@@ -265,6 +263,7 @@ impl Roles {
     pub(crate) async fn open_used<D: Disk>(
         &self,
         log: &LogFiles<D>,
+        is_held: bool,
     ) -> Result<Vec<resume::LiveSegment<D::File>>, StorageError> {
         let mut opened = Vec::new();
         for (name, first_sequence, last_sequence, last_hash) in self.used.iter().copied() {
@@ -275,6 +274,7 @@ impl Roles {
                 first_sequence,
                 last_sequence,
                 last_hash,
+                is_held,
             });
         }
         Ok(opened)
@@ -300,27 +300,31 @@ impl Roles {
 fn assign(chain: &Chain, live: &[LiveSegment]) -> Roles {
     let mut used: BTreeMap<SegmentName, (u64, u64, HeaderHash)> = BTreeMap::new();
     for link in &chain.links {
-        let (Some(segment), Some(hash)) = (link.segment(), link.hash()) else {
-            continue;
-        };
-        let sequence = link.sequence();
-        let entry = used.entry(segment).or_insert((sequence, sequence, hash));
+        let Some(batch) = link.kept() else { continue };
+        let (sequence, hash) = (batch.header.sequence, batch.hash);
+        let entry = used
+            .entry(batch.header.segment)
+            .or_insert((sequence, sequence, hash));
         (entry.1, entry.2) = (sequence, hash);
     }
-    let is_damaged = chain
-        .links
-        .iter()
-        .any(|link| matches!(link, Link::Lost { .. }));
+    let is_damaged = chain.links.iter().any(|link| link.kept().is_none());
+    let lost = chain.links.iter().filter_map(Link::lost);
+    let lost: Vec<SegmentName> = lost.map(|item| item.segment).collect();
     let mut roles = Roles::default();
     for segment in live {
         let entry = segment.entry;
         if used.contains_key(&entry.name) {
             continue;
         }
-        if entry.full.is_some() || (is_damaged && segment.is_suspect) {
-            roles.held.push(entry);
-        } else {
+        let may_be_written = match segment.look {
+            Look::Written | Look::Spare => entry.full.is_none(),
+            Look::Torn => entry.full.is_none() && !is_damaged,
+            Look::Unreadable | Look::Missing => false,
+        };
+        if may_be_written && !lost.contains(&entry.name) {
             roles.spares.push(entry.name);
+        } else {
+            roles.held.push(entry);
         }
     }
     roles.used = used
@@ -340,12 +344,7 @@ fn greatest_epoch(chain: &Chain, live: &[LiveSegment]) -> u64 {
 
 /// What a witness tells of the kept batches that nothing covers yet.
 fn unwitnessed(chain: &Chain) -> Vec<WitnessItem> {
-    let kept = || {
-        chain.links.iter().filter_map(|link| match link {
-            Link::Kept(batch) => Some(batch),
-            Link::Lost { .. } => None,
-        })
-    };
+    let kept = || chain.links.iter().filter_map(Link::kept);
     let covered = kept()
         .map(|batch| batch.header.durable_sequence)
         .max()

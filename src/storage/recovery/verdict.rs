@@ -4,6 +4,7 @@
 //! does not serve until the others have helped; the rest of the log is not held up by it.
 
 use super::super::payload::{Created, Head};
+use super::super::resume::ReplicaIdentity;
 use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged, Place};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, Term};
@@ -30,7 +31,7 @@ pub enum Damage {
     Truncation,
     /// Marks or parts of a checkpoint are lost: refill.
     Checkpoint,
-    /// Nothing says who the replica is.
+    /// Nothing says who the replica is, or two records do not agree.
     Birth,
 }
 
@@ -78,6 +79,8 @@ pub struct TermRun {
 pub struct RecoveredGroup {
     /// Which group.
     pub group: GroupId,
+    /// Who it is, if its birth or a head is there.
+    pub identity: Option<ReplicaIdentity>,
     /// Its birth, if that record is still there; else its head names the replica.
     pub created: Option<(Created, Place)>,
     /// The latest head, if there is one.
@@ -94,49 +97,70 @@ pub struct RecoveredGroup {
     pub configurations: Vec<(Index, Vec<u8>)>,
     /// Its checkpoint, if it is not the one that it was born with.
     pub checkpoint: Option<FoundCheckpoint>,
-    /// Entries that are here, by index; those without a place are faulty.
+    /// Entries above the floor, by index; those without a place are faulty.
     pub entries: BTreeMap<Index, EntryFacts>,
     /// May it act?
     pub status: GroupStatus,
 }
 
-/// Judges one group. `unnamed` is the last batch that was lost without a trace, 0 if none was.
-pub(crate) fn judge(group: GroupId, merged: Merged, unnamed: u64) -> RecoveredGroup {
+/// Judges one group. `unnamed` are the batches that were lost without a trace.
+pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> RecoveredGroup {
     let last = merged.last();
     let checkpoint = merged
         .checkpoint
         .as_ref()
         .map_or(Position::ZERO, |it| it.pointer.at);
+    forget_doubtful(&mut merged, checkpoint.index, unnamed);
     let status = match find_damage(&merged, checkpoint.index, last.index, unnamed) {
         Some((range, reason)) => GroupStatus::Damaged { range, reason },
         None => GroupStatus::Serves,
     };
     let floor = floor(&merged.entries, checkpoint, last.index);
-    let runs = merged
-        .entries
-        .range(floor.index.next()..=last.index.max(floor.index.next()));
-    let mut term_runs: Vec<TermRun> = Vec::new();
-    for (index, entry) in runs {
-        if term_runs.last().is_none_or(|run| run.term != entry.term) {
-            term_runs.push(TermRun {
+    // What stands at or below the floor is not contiguous with the rest, so nobody may read it as log.
+    let entries = merged.entries.split_off(&floor.index.next());
+    let mut configurations = merged.configurations;
+    let above = configurations.split_off(&floor.index.next());
+    let in_force = configurations.pop_last().filter(|_| unnamed.is_empty());
+    RecoveredGroup {
+        group,
+        identity: merged.identity,
+        created: merged.created,
+        head: merged.head,
+        hard_state: merged.hard_state,
+        floor,
+        term_runs: term_runs(&entries),
+        last,
+        configurations: in_force.into_iter().chain(above).collect(),
+        checkpoint: merged.checkpoint,
+        entries,
+        status,
+    }
+}
+
+fn term_runs(entries: &BTreeMap<Index, EntryFacts>) -> Vec<TermRun> {
+    let mut runs: Vec<TermRun> = Vec::new();
+    for (index, entry) in entries {
+        if runs.last().is_none_or(|run| run.term != entry.term) {
+            runs.push(TermRun {
                 first: *index,
                 term: entry.term,
             });
         }
     }
-    RecoveredGroup {
-        group,
-        created: merged.created,
-        head: merged.head,
-        hard_state: merged.hard_state,
-        floor,
-        term_runs,
-        last,
-        configurations: merged.configurations.into_iter().collect(),
-        checkpoint: merged.checkpoint,
-        entries: merged.entries,
-        status,
-    }
+    runs
+}
+
+/// What was lost without a name may have replaced entries before it. Those that the checkpoint stands for are not worth
+/// the doubt; the others are confirmed by a later head or held against the group.
+fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: &[u64]) {
+    let unnamed = unnamed.iter().copied().max().unwrap_or(0);
+    let Merged {
+        entries, origins, ..
+    } = merged;
+    entries.retain(|index, _| {
+        let origin = origins.get(index).map_or(0, |origin| origin.sequence);
+        *index > checkpoint || unnamed == 0 || origin > unnamed
+    });
 }
 
 /// The lowest position from which the log is whole up to its end.
@@ -169,7 +193,12 @@ fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Inde
 
 type Finding = (RangeInclusive<Index>, Damage);
 
-fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) -> Option<Finding> {
+fn find_damage(
+    merged: &Merged,
+    checkpoint: Index,
+    last: Index,
+    unnamed: &[u64],
+) -> Option<Finding> {
     let is_known = match (&merged.created, &merged.checkpoint) {
         (Some(_), _) => true,
         (None, Some(_)) => merged.head.is_some(),
@@ -178,8 +207,11 @@ fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) ->
     if !is_known {
         return Some((Index::ZERO..=last, Damage::Birth));
     }
-    if unnamed > 0 && merged.head_sequence <= unnamed {
+    if unnamed.iter().any(|lost| merged.head_sequence <= *lost) {
         return Some((checkpoint.next()..=last.next(), Damage::Head));
+    }
+    if let Some(doubtful) = replaced_perhaps(merged, checkpoint, unnamed) {
+        return Some((doubtful, Damage::Head));
     }
     let by_loss = merged
         .losses
@@ -194,14 +226,36 @@ fn find_damage(merged: &Merged, checkpoint: Index, last: Index, unnamed: u64) ->
         .or_else(|| damaged_entries(&merged.entries, checkpoint, last))
 }
 
+/// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced
+/// within
+/// it. With equal terms they cannot, for terms never fall along a log.
+fn replaced_perhaps(
+    merged: &Merged,
+    checkpoint: Index,
+    unnamed: &[u64],
+) -> Option<RangeInclusive<Index>> {
+    let entries = || merged.entries.range(checkpoint.next()..);
+    let sequence = |index: &Index| merged.origins.get(index).map_or(0, |it| it.sequence);
+    let pairs = entries().zip(entries().skip(1));
+    let mut doubtful = pairs.filter(|((index, entry), (next_index, next))| {
+        let (before, behind) = (sequence(index), sequence(next_index));
+        let straddles = unnamed.iter().any(|lost| before < *lost && *lost < behind);
+        straddles && entry.term != next.term
+    });
+    doubtful
+        .next()
+        .map(|((index, _), (next_index, _))| *index..=*next_index)
+}
+
 fn judge_loss(loss: Loss, checkpoint: Index, last: Index) -> Option<Finding> {
     match loss {
         Loss::HardState => Some((last..=last, Damage::HardState)),
+        Loss::Birth => Some((Index::ZERO..=last, Damage::Birth)),
         Loss::TwoVotes(_) => Some((last..=last, Damage::TwoVotes)),
         Loss::Truncation(from) => Some((from..=last.max(from), Damage::Truncation)),
-        Loss::Other(index) => (index >= checkpoint).then(|| (index..=index, Damage::Checkpoint)),
+        Loss::Other(index) => (index >= checkpoint).then_some((index..=index, Damage::Checkpoint)),
         Loss::Head(position) => {
-            (position.index > checkpoint).then(|| (position.index..=position.index, Damage::Gap))
+            (position.index > checkpoint).then_some((position.index..=position.index, Damage::Gap))
         }
     }
 }
@@ -212,7 +266,7 @@ fn missing_chunks(merged: &Merged) -> Option<Finding> {
     } = merged.checkpoint.as_ref()?;
     let is_whole = (0..pointer.chunks).all(|number| chunks.contains_key(&number));
     let at = pointer.at.index;
-    (!is_whole).then(|| (at..=at, Damage::Checkpoint))
+    (!is_whole).then_some((at..=at, Damage::Checkpoint))
 }
 
 /// Entries above the checkpoint that are faulty or missing: the first to the last of them.

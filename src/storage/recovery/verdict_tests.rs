@@ -51,7 +51,7 @@ fn with_entries(entries: &[(u64, u32, bool)]) -> Merged {
 }
 
 fn damage(merged: Merged) -> Option<(u64, u64, Damage)> {
-    match judge(GroupId::new(1), merged, 0).status {
+    match judge(GroupId::new(1), merged, &[]).status {
         GroupStatus::Serves => None,
         GroupStatus::Damaged { range, reason } => {
             Some((range.start().number(), range.end().number(), reason))
@@ -64,7 +64,7 @@ fn a_whole_log_serves_with_its_term_runs() {
     let group = judge(
         GroupId::new(1),
         with_entries(&[(1, 1, true), (2, 1, true), (3, 4, true)]),
-        0,
+        &[],
     );
     assert_eq!(group.status, GroupStatus::Serves);
     let runs: Vec<(u64, u32)> = group
@@ -111,7 +111,7 @@ fn an_unnamed_loss_counts_against_all_groups_without_a_later_head() {
             head_sequence,
             ..with_entries(&[(1, 1, true)])
         };
-        judge(GroupId::new(1), merged, unnamed).status
+        judge(GroupId::new(1), merged, &[unnamed]).status
     };
     assert_eq!(status(4, 3), GroupStatus::Serves);
     assert!(matches!(

@@ -4,7 +4,7 @@
 //!   Open        │ client id 16 │ attempt u64 │ group u32 │ timeout ms u32 │
 //!   Attach      │ client id 16 │ session u64 │ events received u64 │ group u32 │ incarnation u32 │
 //!   Command     │ attachment u32 │ zero u32 │ payload: command header 24, operation ... │
-//!   Query       │ attachment u32 │ group u32 │ operation u16 │ level u8 │ zero 5 │ seen u64 │ issued u64 │ payload ... │
+//!   Query       │ attachment u32 │ group u32 │ operation u16 │ level u8 │ zero 5 │ seen u64 │ issued u64 │ payload
 //!   KeepAlive   │ attachment u32 │ zero u32 │ acknowledged below u64 │ events received u64 │ ...
 //!   Close       │ attachment u32 │ zero u32 │
 //!   Map         │

@@ -1,0 +1,92 @@
+//! What people type: global options and verbs.
+
+use super::bootstrap::Bootstrap;
+use super::endpoint::Endpoint;
+use super::format::Format;
+use super::keyspace::Keyspace;
+use super::run::Run;
+use super::status::Status;
+use super::version::version;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A replicated state machine server for bare-metal Linux.
+#[derive(Debug, Parser)]
+#[command(name = "margay", version = version(), disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) globals: Globals,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    Format(Format),
+    Run(Run),
+    Bootstrap(Bootstrap),
+    Keyspace(Keyspace),
+    Status(Status),
+}
+
+/// Options that every verb takes.
+#[derive(Args, Debug)]
+pub(super) struct Globals {
+    /// Configuration of this node
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Nodes to ask; the first that answers serves
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "HOST:PORT,..",
+        value_delimiter = ','
+    )]
+    #[arg(env = "MARGAY_ENDPOINTS", default_value = "127.0.0.1:7400")]
+    pub(super) endpoints: Vec<Endpoint>,
+
+    /// Form of what is printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+
+    /// How long to wait for the cluster
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+
+    /// Print results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// Print what happens on the way, and where settings come from
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+
+    /// Colours in messages
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(super) color: Color,
+}
+
+/// Form of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Table,
+    /// One object, for programs.
+    Json,
+}
+
+/// When messages are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

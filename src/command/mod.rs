@@ -1,0 +1,75 @@
+//! The command line of a binary with Margay in it: one file per verb.
+//!
+//! ```text
+//!   arguments ──> verb ──> exit code
+//!                  │
+//!                  ├─ format, run        this machine: data directory, configuration, server
+//!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
+//! ```
+//!
+//! A verb returns what happened as a value; this file prints failures and turns them into exit codes, in one
+//! place. A verb that does nothing yet does not exist.
+
+mod arguments;
+mod bootstrap;
+mod cluster;
+mod connection;
+mod console;
+mod data_directory;
+mod deadline;
+mod endpoint;
+mod format;
+mod identity;
+mod keyspace;
+mod logging;
+mod overview;
+mod run;
+mod runtime_failure;
+mod settings;
+mod status;
+mod version;
+
+use crate::codes::{Exit, Failure};
+use arguments::{Arguments, Verb};
+use clap::Parser;
+use console::Console;
+use std::ffi::OsString;
+
+pub(crate) use run::{Serve, Start};
+
+/// Does what the command line says: the first argument is the name of the program. `serve` runs the shards.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<'_>) -> Exit {
+    let Arguments { globals, verb } = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(refusal) => return explain(&refusal),
+    };
+    let console = Console::new(&globals);
+    let outcome = match verb {
+        Verb::Format(format) => format.execute(&console, &globals),
+        Verb::Run(run) => run.execute(&console, &globals, serve),
+        Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
+        Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
+        Verb::Status(status) => status.execute(&console, &globals),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            console.fail(&failure);
+            failure.exit()
+        }
+    }
+}
+
+/// What a verb comes to.
+type Outcome = Result<Exit, Failure>;
+
+/// Prints help, version or what is wrong with the arguments.
+fn explain(refusal: &clap::Error) -> Exit {
+    // A reader who is gone needs no text.
+    let _ = refusal.print();
+    if refusal.exit_code() == 0 {
+        Exit::Done
+    } else {
+        Exit::Usage
+    }
+}

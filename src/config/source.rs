@@ -1,0 +1,40 @@
+//! Where a value comes from, for tables and error messages.
+
+use std::fmt;
+
+/// The place that gave a setting its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody said anything.
+    Default,
+    /// A profile, by name or path.
+    Profile {
+        /// As it was asked for.
+        name: String,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// The configuration file.
+    File {
+        /// As it was given.
+        path: String,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// A variable of the environment.
+    Variable(String),
+    /// A flag of the command line.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::Profile { name, line } => write!(formatter, "profile {name}:{line}"),
+            Self::File { path, line } => write!(formatter, "file {path}:{line}"),
+            Self::Variable(name) => write!(formatter, "env {name}"),
+            Self::Flag(flag) => write!(formatter, "flag {flag}"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Segments are freed, used anew and run out: what an earlier use left never comes back, and a full disk recovers.
+
+use crate::model::Model;
+use crate::workload::Workload;
+use crate::world::{World, directory, found, options, try_recover};
+use margay::storage::log_manifest::LogManifest;
+use margay::storage::manifest::{ManifestCopy, ManifestKind};
+use margay_simulation::disk::VirtualDisk;
+use margay_simulation::disk_fault::{Fate, Fault, FaultPlan, Loss};
+use std::time::Duration;
+
+fn manifest(disk: &VirtualDisk) -> LogManifest {
+    let bytes = disk.bytes(&directory().join("manifest.a")).unwrap();
+    let copy = ManifestCopy::parse(ManifestKind::Log, &bytes).unwrap();
+    LogManifest::parse(&copy.body).unwrap()
+}
+
+/// A log that used segments in several generations; nothing of it is under way.
+fn recycled(seed: u64, plan: FaultPlan) -> Option<(VirtualDisk, Model)> {
+    let mut world = World::new(seed);
+    world.disk.set_capacity_bytes(1 << 20);
+    world.disk.set_plan(plan);
+    Workload::new(seed).run(&mut world, 1200);
+    let is_covered =
+        world.settle() && world.log.on_idle(Duration::from_millis(9)).is_ok() && world.settle();
+    is_covered.then(|| (world.disk.crash(&Loss::All(Fate::Kept)), world.model))
+}
+
+#[test]
+fn a_segment_used_anew_never_shows_its_earlier_generation() {
+    let mut reused = 0;
+    for seed in 0..4 {
+        let (disk, model) = recycled(seed, FaultPlan::none()).unwrap();
+        let names = manifest(&disk).segments.into_iter().map(|entry| entry.name);
+        reused += names.filter(|name| name.generation > 1).count();
+        let error = World::next(disk, model, 2).err();
+        assert!(error.is_none(), "seed {seed}: {error:?}");
+    }
+    assert!(reused > 0, "no segment was used anew");
+}
+
+/// What stands where a lost write should be is a good batch of an earlier generation.
+#[test]
+fn a_lost_write_over_an_earlier_generation_is_damage() {
+    let (probe, _) = recycled(3, FaultPlan::none()).unwrap();
+    drop(probe);
+    for at in (250..600).step_by(7) {
+        let plan = FaultPlan::none().with(at, Fault::Lost);
+        let Some((disk, model)) = recycled(3, plan) else {
+            continue;
+        };
+        let recovered = try_recover(&disk, 2).unwrap();
+        let checked = model.check_damaged(&found(&disk, &recovered.groups), &recovered.report);
+        assert!(checked.is_ok(), "seed 3, lost write at {at}: {checked:?}");
+    }
+}
+
+/// With the disk full and every segment in use, a restart still finds room, again and again.
+#[test]
+fn a_full_disk_recovers_and_goes_on_when_there_is_room() {
+    let mut world = World::new(4);
+    let used = (1 << 30) - world.disk.run(free(&world.disk));
+    world.disk.set_capacity_bytes(used);
+    let mut workload = Workload::new(4);
+    for life in 2..8 {
+        workload.run(&mut world, 150);
+        assert!(
+            world.log.failure().is_none(),
+            "life {life}: {:?}",
+            world.log.failure()
+        );
+        let disk = world.disk.crash(&Loss::Drawn(life));
+        world = World::next(disk, world.model, life).unwrap();
+    }
+    world
+        .disk
+        .set_capacity_bytes(used + 4 * options().segment_bytes);
+    workload.run(&mut world, 150);
+    assert!(
+        world.settle(),
+        "the log does not go on: {:?}",
+        world.log.failure()
+    );
+}
+
+async fn free(disk: &VirtualDisk) -> u64 {
+    use margay::storage::Disk;
+    disk.free_bytes(&directory()).await.unwrap()
+}

@@ -3,7 +3,7 @@
 use crate::shard::Seams;
 use crate::shard::shard::Shard;
 use crate::storage::{Lent, Slice};
-use margay_machine::Host;
+use margay_machine::{Host, Stopped};
 use margay_raft::Replica;
 use margay_types::{GroupId, Index};
 
@@ -16,8 +16,8 @@ pub struct ReplicaView<'a> {
     pub replica: &'a Replica,
     /// State, sessions, effect chain.
     pub host: &'a Host,
-    /// Does its machine apply no more?
-    pub is_stopped: bool,
+    /// Why its machine applies no more.
+    pub stopped: Option<&'a Stopped>,
     /// Requests that wait for an entry, while it leads.
     pub waiters_count: usize,
 }
@@ -29,7 +29,7 @@ impl<S: Seams> Shard<S> {
             group: hosted.group(),
             replica: &hosted.replica,
             host: &hosted.host,
-            is_stopped: hosted.stopped.is_some(),
+            stopped: hosted.stopped.as_ref(),
             waiters_count: hosted
                 .reign
                 .as_ref()

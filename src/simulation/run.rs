@@ -1,10 +1,11 @@
 //! One run: a world from a seed, a phase in which anything may fail, and a phase in which everything must end well.
 
+use crate::checkers::replay::replay;
 use crate::clients::Client;
 use crate::disk::DiskOptions;
 use crate::disk_random::Random;
 use crate::faults::{Schedule, draw_network};
-use crate::history::History;
+use crate::history::{GroupHistory, History};
 use crate::network::{Network, Order, Place, between};
 use crate::node::Node;
 use crate::operator::{Errand, Operator};
@@ -209,6 +210,7 @@ pub fn run(options: &RunOptions, trace: &Trace) -> Result<Report, String> {
             world.step(next_ns)?;
         }
     }
+    world.judge()?;
     Ok(Report {
         commands: world.history.done_count,
         queries: world.history.answered_count,
@@ -245,6 +247,22 @@ impl World {
             }
         }
         left
+    }
+
+    /// Holds everything that was answered against the committed logs.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub fn judge(&self) -> Result<(), String> {
+        let none = GroupHistory::default();
+        for (group, kind) in &self.offered {
+            let Some(agreed) = self.agreement.groups.get(group) else {
+                continue;
+            };
+            let history = self.history.groups.get(group).unwrap_or(&none);
+            replay(*kind, agreed, history).map_err(|what| format!("group {group}: {what}"))?;
+        }
+        Ok(())
     }
 
     fn replica(&self, place: Place, group: GroupId) -> Option<ReplicaView<'_>> {

@@ -76,9 +76,9 @@ impl Agreement {
     pub fn look(&mut self, place: Place, shard: &Shard<VirtualSeams>) -> Result<(), String> {
         for view in shard.replicas() {
             let group = view.group;
-            if view.is_stopped {
+            if let Some(stopped) = view.stopped {
                 return Err(format!(
-                    "the machine of group {group} on node {place} has stopped"
+                    "the machine of group {group} on node {place} has stopped: {stopped:?}"
                 ));
             }
             if view.waiters_count > WAITERS_MAX {

@@ -26,11 +26,19 @@ impl Hosted {
             && self.host.applied_index() < self.replica.commit_index()
     }
 
-    /// Applies what is committed, as far as this turn allows.
+    /// Applies what is committed, as far as this turn allows, and answers the questions that waited for it.
     pub(crate) fn apply_committed<S: Seams>(&mut self, means: &mut Means<S>) {
-        if !self.can_apply() {
-            return;
+        if self.can_apply() {
+            self.apply_some(means);
         }
+        self.reads
+            .answer_ready(&self.host, self.replica.term(), means);
+        if self.can_apply() {
+            self.touch(means);
+        }
+    }
+
+    fn apply_some<S: Seams>(&mut self, means: &mut Means<S>) {
         let (first, last) = (
             self.host.applied_index().next(),
             self.replica.commit_index(),
@@ -47,8 +55,6 @@ impl Hosted {
             Lent::OnDisk => self.load_committed(means, first, last),
             Lent::Absent => unreachable!("entry {first} is not applied, and yet released"),
         }
-        self.reads
-            .answer_ready(&self.host, self.replica.term(), means);
     }
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
@@ -69,8 +75,7 @@ impl Hosted {
     pub(crate) fn on_committed_loaded<S: Seams>(&mut self, means: &mut Means<S>, records: &[u8]) {
         self.loading = Loading::No;
         self.apply_records(means, records);
-        self.reads
-            .answer_ready(&self.host, self.replica.term(), means);
+        self.touch(means);
     }
 
     /// Applies whole records, which begin behind what is applied, up to the commit index.

@@ -199,6 +199,7 @@ impl Hosted {
                 .write_chunk(group, writing.at.index, header, chunk);
             writing.chunks_written += 1;
             means.note(written);
+            self.touch(means);
             return;
         }
         let pointer = CheckpointPointer {

@@ -72,8 +72,8 @@ pub(crate) struct Hosted {
     pub(crate) bytes_since_checkpoint: u64,
     /// The last process life seen of each node with a member: another one means that it was restarted.
     pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
-    /// Did this turn bring something that `flush` may have to send?
-    pub(crate) is_dirty: bool,
+    /// Does it stand in the list of those that the end of the turn looks at?
+    is_touched: bool,
 }
 
 impl Hosted {
@@ -101,8 +101,21 @@ impl Hosted {
             applied_configuration,
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
-            is_dirty: false,
+            is_touched: false,
         }
+    }
+
+    /// Something happened that the end of the turn must see to: sends, applies, a piece of a checkpoint.
+    pub(crate) fn touch<S: Seams>(&mut self, means: &mut Means<S>) {
+        if !self.is_touched {
+            self.is_touched = true;
+            means.touched.push(self.group());
+        }
+    }
+
+    /// The end of the turn sees to it now; what happens from here on is for the next look.
+    pub(crate) fn take_touch(&mut self) {
+        self.is_touched = false;
     }
 
     /// The group.
@@ -272,7 +285,7 @@ impl Hosted {
         // A transfer under way already, or lost leadership, is as good.
         let _ = self.replica.transfer(to, &mut effects);
         self.execute(means, effects, &[]);
-        self.is_dirty = true;
+        self.touch(means);
     }
 
     /// Refuses because this replica cannot answer yet.

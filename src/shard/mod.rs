@@ -29,6 +29,7 @@ mod clients;
 pub mod clock;
 mod cold;
 mod driver;
+mod health;
 mod hosted;
 mod log_clock;
 mod means;

@@ -14,5 +14,6 @@ mod failures;
 mod formation;
 mod pauses;
 mod refusals;
+mod sandbox;
 mod space;
 mod strangers;

@@ -268,7 +268,12 @@ impl Worker {
                 ..
             } = completion
             else {
-                panic!("a query without an answer: {completion:?}");
+                let said = format!("{completion:?}");
+                let is_bound = self.driver.protocol.is_bound(self.sessions[at].key);
+                let failure = self.driver.protocol.last_failure();
+                panic!(
+                    "a query without an answer: {said}, bound: {is_bound}, last failure: {failure:?}"
+                );
             };
             return bytes.to_vec();
         }

@@ -92,10 +92,15 @@ impl Core for ShardCore {
 
     fn end_turn(&mut self) {
         self.shard.end_turn();
-        if let Some(failure) = self.shard.take_failure() {
-            tracing::error!(code = "M201", "the shard stops: {failure}");
-            self.failure.get_or_insert(failure);
+        let Some(failure) = self.shard.take_failure() else {
+            return;
+        };
+        if self.failure.is_none() && self.shard.is_ready_to_stop() {
+            // What leaving cancels, such as the filling of a spare, is no failure of the device.
+            return;
         }
+        tracing::error!(code = "M201", "the shard stops: {failure}");
+        self.failure.get_or_insert(failure);
     }
 
     fn has_more(&self) -> bool {

@@ -52,6 +52,11 @@ impl Client {
         }
     }
 
+    /// The number of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.last_request
+    }
+
     fn next(&mut self) -> u64 {
         self.last_request += 1;
         self.last_request

@@ -149,24 +149,37 @@ fn note_entries(
     group: GroupId,
     (first, last): (Index, Index),
 ) -> Result<(), String> {
-    for piece in shard.records_in_memory(group, first, last) {
-        for view in record::records(&piece) {
-            let view = view.map_err(|error| format!("a record in memory is damaged: {error}"))?;
-            let (Some(entry), Some(log_time)) = (view.entry(), view.log_time()) else {
-                continue;
-            };
-            let known = KnownEntry {
-                kind: entry.kind,
-                log_time,
-                payload: entry.payload.to_vec(),
-            };
-            let name = (view.index(), view.term());
-            let first = agreed.entries.entry(name).or_insert_with(|| known.clone());
-            if *first != known {
-                return Err(format!(
-                    "two different entries have index and term {name:?}"
-                ));
-            }
+    let mut index = last;
+    while index >= first {
+        let pieces = shard.records_in_memory(group, index, index);
+        if pieces.is_empty() {
+            break;
+        }
+        for piece in pieces {
+            note_records(agreed, &piece)?;
+        }
+        index = index.previous();
+    }
+    Ok(())
+}
+
+fn note_records(agreed: &mut Agreed, piece: &[u8]) -> Result<(), String> {
+    for view in record::records(piece) {
+        let view = view.map_err(|error| format!("a record in memory is damaged: {error}"))?;
+        let (Some(entry), Some(log_time)) = (view.entry(), view.log_time()) else {
+            continue;
+        };
+        let known = KnownEntry {
+            kind: entry.kind,
+            log_time,
+            payload: entry.payload.to_vec(),
+        };
+        let name = (view.index(), view.term());
+        let first = agreed.entries.entry(name).or_insert_with(|| known.clone());
+        if *first != known {
+            return Err(format!(
+                "two different entries have index and term {name:?}"
+            ));
         }
     }
     Ok(())

@@ -93,6 +93,23 @@ impl Agreement {
         Ok(())
     }
 
+    /// Notes what the logs of a node hold that is about to die: its last words may have reached the disk.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub fn note_logs(&mut self, place: Place, shard: &Shard<VirtualSeams>) -> Result<(), String> {
+        for view in shard.replicas() {
+            let seen = self.seen.entry((place, view.group)).or_default();
+            let agreed = self.groups.entry(view.group).or_default();
+            let first = seen.commit.max(view.replica.log_floor().index).next();
+            let last = view.replica.last_index();
+            if first <= last {
+                note_entries(agreed, shard, view.group, (first, last))?;
+            }
+        }
+        Ok(())
+    }
+
     fn look_at(
         &mut self,
         place: Place,

@@ -52,6 +52,7 @@ pub(crate) struct Cluster {
     endpoints: Vec<String>,
     processes: Option<Processes>,
     map: Map,
+    keyspace: String,
     groups: Vec<GroupId>,
 }
 
@@ -97,6 +98,7 @@ impl Cluster {
             map: ask_map(&endpoints)?,
             endpoints,
             processes,
+            keyspace: options.keyspace.clone(),
             groups,
         };
         cluster.wait_for_leaders(stop)?;
@@ -332,10 +334,11 @@ pub(crate) fn announce(console: Console, cluster: &Cluster, facts: &NodeFacts, t
         None => "durability unknown",
     };
     let line = format!(
-        "{verb} {nodes} node{} x {shards} shard{}, {groups} group{} of machine {MACHINE}, {durable}",
+        "{verb} {nodes} node{} x {shards} shard{}, 1 keyspace `{}` of {groups} group{}, machine {MACHINE}, {durable}",
         s(nodes),
         s(shards),
+        cluster.keyspace,
         s(groups),
     );
-    console.stage(&format!("{line:<88} [{:.1} s]", took.as_secs_f64()));
+    console.stage(&format!("{line:<92} [{:.1} s]", took.as_secs_f64()));
 }

@@ -23,18 +23,7 @@ pub(crate) fn report() -> Report {
     Report {
         schema: SCHEMA,
         margay: Margay::parse("0.1.0 (4be1c02)"),
-        host: Host {
-            kernel: "6.18".to_owned(),
-            cores: 2,
-            cpu: "Fast 9000".to_owned(),
-            disk: Some(Disk {
-                path: "/tmp/margay-8k2f".to_owned(),
-                file_system: "ext4".to_owned(),
-                write_cache: Some("write back".to_owned()),
-                fua: Some(false),
-            }),
-            is_virtual: true,
-        },
+        host: host(),
         cluster: Topology {
             spawned: true,
             nodes: 3,
@@ -80,6 +69,21 @@ pub(crate) fn report() -> Report {
             p99_us: 4_800.0,
             max_us: 61_000.0,
         }],
+    }
+}
+
+fn host() -> Host {
+    Host {
+        kernel: "6.18".to_owned(),
+        cores: 2,
+        cpu: "Fast 9000".to_owned(),
+        disk: Some(Disk {
+            path: "/tmp/margay-8k2f".to_owned(),
+            file_system: "ext4".to_owned(),
+            write_cache: Some("write back".to_owned()),
+            fua: Some(false),
+        }),
+        is_virtual: true,
     }
 }
 

@@ -148,7 +148,10 @@ fn judge(
         // A node that has ended explains best why its replica does not answer.
         let ended = cluster.processes().map(Processes::check_alive);
         match ended {
-            Some(Err(ended)) => failure.with("because", ended),
+            Some(Err(ended)) => {
+                let ended = ended.to_string();
+                failure.with("because", ended.trim_start_matches("loadgen: "))
+            }
             Some(Ok(())) | None => failure,
         }
     })?;

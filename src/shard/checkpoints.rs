@@ -121,12 +121,11 @@ impl Checkpoints {
 }
 
 impl Hosted {
-    /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room.
+    /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room: then even
+    /// one that says nothing new, because the one before stands where the room is.
     pub(crate) fn wants_checkpoint(&self, holds_room: bool) -> bool {
-        let is_new = self.host.applied_index() > self.checkpoints.newest;
-        is_new
-            && self.checkpoints.writing.is_none()
-            && (holds_room || self.bytes_since_checkpoint >= self.checkpoints.trigger_bytes())
+        let is_due = self.bytes_since_checkpoint >= self.checkpoints.trigger_bytes();
+        self.checkpoints.writing.is_none() && (holds_room || is_due)
     }
 
     /// Proposes a checkpoint, if this replica leads and nothing else of its housekeeping is under way.

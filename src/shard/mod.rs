@@ -31,6 +31,7 @@ mod cold;
 mod driver;
 mod health;
 mod hosted;
+mod inspection;
 mod log_clock;
 mod means;
 mod operators;
@@ -52,6 +53,7 @@ mod waiters;
 
 pub use boot::{BootError, boot};
 pub use clock::Clock;
+pub use inspection::ReplicaView;
 pub use outbox::{ConnectionId, Outbox, PeerAddress, PeerId};
 pub use restore::{DamagedGroup, Found, FoundGroup, RestoreError};
 pub use shard::{NodeFacts, Restored, Shard, ShardError};

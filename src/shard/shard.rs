@@ -170,6 +170,14 @@ impl<S: Seams> Shard<S> {
     /// A replica goes on where an earlier life of the process ended.
     fn revive(&mut self, found: FoundGroup) -> Result<(), ShardError> {
         let group = found.group;
+        if found.description.created > self.manifest.created_up_to {
+            self.births.on_interrupted(Birth {
+                group,
+                created: found.created,
+                description: found.description,
+            });
+            return Ok(());
+        }
         let host = match &found.host {
             Some(host) => Host::restore(&self.registry, host),
             None => {
@@ -255,7 +263,7 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Append { to, append }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
                     }
-                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&error),
+                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&mut self.means, &error),
                     (LoadFor::Append { .. }, Err(_)) => {}
                 }
             }
@@ -282,6 +290,10 @@ impl<S: Seams> Shard<S> {
             hosted.on_tick(&mut self.means);
             if keeps_house {
                 hosted.reads.expire(hosted.head(), &mut self.means);
+                hosted.hand_over_if_stopped(&mut self.means);
+                if self.stop_by_ticks.is_some() {
+                    hosted.hand_over(&mut self.means, |_| true);
+                }
             }
         }
         let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
@@ -354,7 +366,9 @@ impl<S: Seams> Shard<S> {
     /// Frees what nobody needs, and asks for checkpoints of those that hold room.
     fn keep_room(&mut self) {
         let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => self.means.log.oldest_holders(),
+            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
+                self.means.log.oldest_holders_for_checkpoint()
+            }
             _ => Vec::new(),
         };
         for (group, hosted) in &mut self.groups {
@@ -384,7 +398,7 @@ impl<S: Seams> Shard<S> {
     pub fn request_stop(&mut self) {
         self.stop_by_ticks.get_or_insert(self.ticks + STOP_TICKS);
         for hosted in self.groups.values_mut() {
-            hosted.hand_over(&mut self.means);
+            hosted.hand_over(&mut self.means, |_| true);
         }
     }
 

@@ -71,6 +71,13 @@ pub(super) struct Globals {
     pub(super) color: Color,
 }
 
+impl Globals {
+    /// The nodes to ask, by name.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.endpoints.iter().map(Endpoint::to_string).collect()
+    }
+}
+
 /// Form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {

@@ -2,14 +2,12 @@
 
 use super::Outcome;
 use super::arguments::Globals;
-use super::cluster::Cluster;
-use super::connection::Effect;
 use super::console::{Console, table};
+use super::operator_failure::operator_failure;
 use crate::codes::{Code, Exit, Failure};
 use clap::{Args, Subcommand};
-use margay_wire::admin::{
-    Keyspace as Known, KeyspaceCreate, KeyspaceCreated, KeyspaceListRequest, KeyspaceRefusal,
-};
+use margay_client::operator;
+use margay_wire::admin::{Keyspace as Known, KeyspaceCreate, KeyspaceCreated, KeyspaceRefusal};
 use serde::Serialize;
 use std::fs;
 use std::path::PathBuf;
@@ -100,7 +98,8 @@ impl Create {
             groups: self.groups,
             replicas: self.replicas,
         };
-        let answer = Cluster::new(globals).ask(&request, Effect::Changes)?;
+        let answer = operator::keyspace_create(&globals.addresses(), &request, globals.timeout)
+            .map_err(operator_failure)?;
         let (keyspace, existed) = match answer {
             KeyspaceCreated::Created(keyspace) => (keyspace, false),
             KeyspaceCreated::Existed(keyspace) => (keyspace, true),
@@ -172,7 +171,8 @@ impl List {
         reason = "a verb without options is a verb all the same"
     )]
     fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
-        let list = Cluster::new(globals).ask(&KeyspaceListRequest, Effect::Reads)?;
+        let list = operator::keyspace_list(&globals.addresses(), globals.timeout)
+            .map_err(operator_failure)?;
         let report = ListReport {
             schema: 1,
             index: list.index.number(),

@@ -12,16 +12,14 @@
 
 mod arguments;
 mod bootstrap;
-mod cluster;
-mod connection;
 mod console;
 mod data_directory;
-mod deadline;
 mod endpoint;
 mod format;
 mod identity;
 mod keyspace;
 mod logging;
+mod operator_failure;
 mod overview;
 mod run;
 mod runtime_failure;

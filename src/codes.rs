@@ -140,6 +140,14 @@ codes! {
     LogDeviceFailed = 201, LogDeviceFailed, "the log device failed";
     /// This replica computed something else than the others.
     ReplicaDiverged = 202, ReplicaDiverged, "a replica diverged";
+    /// A replica's records are damaged: it takes no part until it is repaired from the others.
+    DamagedReplica = 210, Done, "a replica is damaged";
+    /// A group's machine cannot apply an entry: nothing of the group is applied here any more.
+    StoppedMachine = 211, Done, "the machine of a group stopped";
+    /// The log's disk is almost full, or a member that stays away holds the log.
+    LittleSpace = 212, Done, "little space for the log";
+    /// Group 0 says that a replica lives here, and no log knows of it.
+    LostReplica = 213, Done, "a replica is lost";
 
     /// Something that does not speak Margay's protocol connected.
     StrangerConnected = 401, Done, "a stranger connected";

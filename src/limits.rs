@@ -183,5 +183,7 @@ pub const SEGMENTS_BEFORE_CHECKPOINT: usize = 3;
 pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 /// For so many ticks a stopping shard waits for others to take over what it leads.
 pub const STOP_TICKS: u64 = 50;
+/// Leadership is handed to nobody who has been silent for so many ticks: it would not be taken.
+pub const TRANSFER_SILENCE_TICKS: u32 = 30;
 /// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
 pub const REGISTERED_BLOCKS: u16 = 2;

@@ -132,10 +132,14 @@ impl Start {
 /// Where the shards run. A core that this process may not use would leave its shard waiting for ever.
 fn placements(cores: &Cores, allowed: &[usize]) -> Result<Vec<ShardPlacement>, Failure> {
     let list = match cores {
-        Cores::Anywhere(count) => return Ok(vec![ShardPlacement::Anywhere; *count]),
-        Cores::Auto => allowed,
+        Cores::Anywhere(count) => {
+            demand_one(cores, *count)?;
+            return Ok(vec![ShardPlacement::Anywhere; *count]);
+        }
+        Cores::Auto => allowed.get(..SHARDS_MAX).unwrap_or(allowed),
         Cores::List(list) => list,
     };
+    demand_one(cores, list.len())?;
     if let Some(core) = list.iter().find(|core| !allowed.contains(core)) {
         return Err(Failure::new(Code::ValueRefused)
             .with("setting", "shards.cores")
@@ -146,27 +150,47 @@ fn placements(cores: &Cores, allowed: &[usize]) -> Result<Vec<ShardPlacement>, F
     Ok(list.iter().copied().map(ShardPlacement::Core).collect())
 }
 
+/// A node has one shard: groups cannot be spread over more, and moved between them, yet.
+const SHARDS_MAX: usize = 1;
+
+fn demand_one(cores: &Cores, count: usize) -> Result<(), Failure> {
+    if count <= SHARDS_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(Code::ValueRefused)
+        .with("setting", "shards.cores")
+        .with("value", cores)
+        .with("reason", "this version runs one shard on a node")
+        .remedy("name one core, or anywhere:1; start more nodes to use more cores"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_is_placed_on_each_core_that_is_named_and_allowed() {
-        let allowed = [0, 1, 2];
-        let placed = placements(&Cores::List(vec![1, 2]), &allowed);
-        let cores = vec![ShardPlacement::Core(1), ShardPlacement::Core(2)];
-        assert_eq!(placed, Ok(cores));
-        assert_eq!(
-            placements(&Cores::Auto, &allowed).map(|list| list.len()),
-            Ok(3)
-        );
-        let anywhere = placements(&Cores::Anywhere(2), &allowed);
-        assert_eq!(anywhere, Ok(vec![ShardPlacement::Anywhere; 2]));
+    fn one_shard_is_placed_on_the_core_that_is_named_or_on_the_first_that_is_allowed() {
+        let allowed = [1, 2];
+        let placed = placements(&Cores::List(vec![2]), &allowed);
+        assert_eq!(placed, Ok(vec![ShardPlacement::Core(2)]));
+        let auto = placements(&Cores::Auto, &allowed);
+        assert_eq!(auto, Ok(vec![ShardPlacement::Core(1)]));
+        let anywhere = placements(&Cores::Anywhere(1), &allowed);
+        assert_eq!(anywhere, Ok(vec![ShardPlacement::Anywhere]));
+    }
+
+    #[test]
+    fn more_shards_than_one_are_refused() {
+        for cores in [Cores::List(vec![0, 1]), Cores::Anywhere(2)] {
+            let refused = placements(&cores, &[0, 1]);
+            let failure = refused.expect_err("two shards");
+            assert_eq!(failure.code(), Code::ValueRefused);
+        }
     }
 
     #[test]
     fn a_core_that_the_process_may_not_use_is_refused() {
-        let refused = placements(&Cores::List(vec![0, 7]), &[0, 1]);
+        let refused = placements(&Cores::List(vec![7]), &[0, 1]);
         let failure = refused.expect_err("core 7 is not allowed");
         assert_eq!(failure.code(), Code::ValueRefused);
         assert!(failure.to_string().contains("core 7"), "{failure}");

@@ -58,10 +58,10 @@ pub(super) const CORES: Setting = Setting {
     key: "shards.cores",
     default: Some("auto"),
     range: None,
-    unit: "auto, core list, or anywhere:N",
-    consequence: "one shard is pinned to each core; auto takes every core that the process may \
-                  use; leave cores out for interrupts and for other programs; anywhere:N pins \
-                  none, for nodes that share a machine",
+    unit: "auto, a core, or anywhere:1",
+    consequence: "the node's shard is pinned to this core; auto takes the first that the process \
+                  may use; keep interrupts and other programs off it; anywhere:1 pins none, for \
+                  nodes that share a machine",
     restart: Restart::Needed,
 };
 

@@ -12,7 +12,7 @@ use crate::shard::means::Means;
 use crate::shard::waiters::{Purpose, Requester};
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent};
-use margay_machine::{Answers, Code, HostAnswer, Input, Recipient};
+use margay_machine::{Answers, Code, HostAnswer, Input, Recipient, Stopped};
 use margay_raft::{Applies, Configuration, EntryKind, Position};
 use margay_types::{Index, SequenceNumber};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
@@ -26,11 +26,19 @@ impl Hosted {
             && self.host.applied_index() < self.replica.commit_index()
     }
 
-    /// Applies what is committed, as far as this turn allows.
+    /// Applies what is committed, as far as this turn allows, and answers the questions that waited for it.
     pub(crate) fn apply_committed<S: Seams>(&mut self, means: &mut Means<S>) {
-        if !self.can_apply() {
-            return;
+        if self.can_apply() {
+            self.apply_some(means);
         }
+        self.reads
+            .answer_ready(&self.host, self.replica.term(), means);
+        if self.can_apply() {
+            self.touch(means);
+        }
+    }
+
+    fn apply_some<S: Seams>(&mut self, means: &mut Means<S>) {
         let (first, last) = (
             self.host.applied_index().next(),
             self.replica.commit_index(),
@@ -47,8 +55,6 @@ impl Hosted {
             Lent::OnDisk => self.load_committed(means, first, last),
             Lent::Absent => unreachable!("entry {first} is not applied, and yet released"),
         }
-        self.reads
-            .answer_ready(&self.host, self.replica.term(), means);
     }
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
@@ -69,8 +75,7 @@ impl Hosted {
     pub(crate) fn on_committed_loaded<S: Seams>(&mut self, means: &mut Means<S>, records: &[u8]) {
         self.loading = Loading::No;
         self.apply_records(means, records);
-        self.reads
-            .answer_ready(&self.host, self.replica.term(), means);
+        self.touch(means);
     }
 
     /// Applies whole records, which begin behind what is applied, up to the commit index.
@@ -101,12 +106,20 @@ impl Hosted {
                 self.route_answers(means, index, &answers);
                 self.after_apply(entry.position(), view.kind, view.payload);
             }
-            Err(stopped) => {
-                self.stopped = Some(stopped);
-                self.replica.set_applies(Applies::Stopped);
-            }
+            Err(stopped) => self.on_stopped(means, stopped),
         }
         means.answers = answers;
+    }
+
+    /// The machine applies no more. Whoever waits is told so: what was appended may still be applied elsewhere, and the
+    /// session's next leader knows.
+    pub(crate) fn on_stopped<S: Seams>(&mut self, means: &mut Means<S>, stopped: Stopped) {
+        self.stopped = Some(stopped);
+        self.replica.set_applies(Applies::Stopped);
+        let Some(reign) = &mut self.reign else { return };
+        for requester in reign.waiters.take_all() {
+            means.refuse(requester, self.head(), &Refusal::StoppedMachine);
+        }
     }
 
     /// What entries mean to the host beside the machine.
@@ -146,6 +159,9 @@ impl Hosted {
             };
             match answer.recipient {
                 Recipient::Command { session, sequence } => {
+                    if leaves_number_free(answer.code) {
+                        reign.sequencing.forget(session);
+                    }
                     let attached = reign.waiters.take_attached((session, sequence));
                     for to in requester.into_iter().chain(attached) {
                         respond(means, to, head, &answer);
@@ -191,6 +207,25 @@ impl Hosted {
                 }
             }
         }
+    }
+}
+
+/// Was the command not applied when its turn came, so that its number must be sent again? Then what was counted when it
+/// was appended is wrong, and so is what was counted behind it.
+fn leaves_number_free(code: Code) -> bool {
+    match code {
+        Code::NotNext | Code::WindowFull | Code::CacheFull => true,
+        Code::Output
+        | Code::OutputTooLarge
+        | Code::Skipped
+        | Code::SkippedByClient
+        | Code::OutputGone
+        | Code::UnknownSession
+        | Code::SessionClosed
+        | Code::SessionExpired
+        | Code::SessionReplaced
+        | Code::AttemptPassed
+        | Code::SessionsFull => false,
     }
 }
 

@@ -181,6 +181,9 @@ fn encoded(voters: Vec<Member>) -> Vec<u8> {
 /// Births under way, in the order of their steps.
 #[derive(Debug, Default)]
 pub(crate) struct Births {
+    /// Their `created` records were found in the log, and the manifest does not know of them: an earlier life ended
+    /// between the two. They go on once group 0 has said again what was created with them.
+    interrupted: BTreeMap<GroupId, Birth>,
     /// Their `created` records are in batches that are not durable yet.
     logging: BTreeMap<GroupId, (Sequence, Birth)>,
     /// Durable in the log; the manifest does not say so yet.
@@ -208,6 +211,19 @@ impl Births {
         self.logging.contains_key(&group)
             || self.logged.iter().any(is_it)
             || self.recording.iter().any(is_it)
+    }
+
+    /// Its `created` record was found, and nothing that it did: it never acted.
+    pub(crate) fn on_interrupted(&mut self, birth: Birth) {
+        self.interrupted.insert(birth.group, birth);
+    }
+
+    /// Group 0 created it: if its record is durable already, only the manifest is missing.
+    fn resume(&mut self, group: GroupId) -> bool {
+        let found = self.interrupted.remove(&group);
+        let is_found = found.is_some();
+        self.logged.extend(found);
+        is_found
     }
 
     /// Its `created` record went into the batch of this sequence.
@@ -267,13 +283,14 @@ impl<S: Seams> Shard<S> {
             let is_here = self.groups.contains_key(&creation.group)
                 || self.births.has(creation.group)
                 || creation.created <= self.manifest.created_up_to;
-            if is_here {
+            if is_here || self.births.resume(creation.group) {
                 continue;
             }
             if let Some(birth) = Birth::of_creation(&creation, self.means.node) {
                 self.log_birth(birth);
             }
         }
+        self.record_births();
     }
 
     /// Writes the manifest once all records of births are durable.

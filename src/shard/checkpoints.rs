@@ -121,12 +121,11 @@ impl Checkpoints {
 }
 
 impl Hosted {
-    /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room.
+    /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room: then even
+    /// one that says nothing new, because the one before stands where the room is.
     pub(crate) fn wants_checkpoint(&self, holds_room: bool) -> bool {
-        let is_new = self.host.applied_index() > self.checkpoints.newest;
-        is_new
-            && self.checkpoints.writing.is_none()
-            && (holds_room || self.bytes_since_checkpoint >= self.checkpoints.trigger_bytes())
+        let is_due = self.bytes_since_checkpoint >= self.checkpoints.trigger_bytes();
+        self.checkpoints.writing.is_none() && (holds_room || is_due)
     }
 
     /// Proposes a checkpoint, if this replica leads and nothing else of its housekeeping is under way.
@@ -199,6 +198,7 @@ impl Hosted {
                 .write_chunk(group, writing.at.index, header, chunk);
             writing.chunks_written += 1;
             means.note(written);
+            self.touch(means);
             return;
         }
         let pointer = CheckpointPointer {

@@ -25,7 +25,7 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
         self.execute(means, effects, &[]);
-        self.is_dirty = true;
+        self.touch(means);
     }
 
     /// Entries of the leader; `records` were checked, one by one.
@@ -43,6 +43,7 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_append(from, append, &entries, &mut effects);
         self.execute(means, effects, records);
+        self.touch(means);
     }
 
     /// A tick of the shard's clock.
@@ -50,7 +51,7 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.tick(&mut effects);
         if !effects.is_empty() {
-            self.is_dirty = true;
+            self.touch(means);
         }
         self.execute(means, effects, &[]);
     }
@@ -60,12 +61,11 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_written(write, &mut effects);
         self.execute(means, effects, &[]);
-        self.is_dirty = true;
+        self.touch(means);
     }
 
     /// The turn ends: sends what its events made possible.
     pub(crate) fn flush<S: Seams>(&mut self, means: &mut Means<S>) {
-        self.is_dirty = false;
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.flush(&mut effects);
         self.execute(means, effects, &[]);

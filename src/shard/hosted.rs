@@ -11,6 +11,7 @@
 //! Its behaviour is in files by topic: `driver` (effects), `applying`, `proposals`, `sessions`, `queries`,
 //! `checkpoints`.
 
+use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
 use crate::shard::births::Description;
 use crate::shard::checkpoints::Checkpoints;
@@ -22,7 +23,7 @@ use crate::shard::waiters::Requester;
 use crate::storage::payload::Created;
 use crate::storage::{Lent, StorageError, record};
 use margay_machine::{CommandView, Host, StopReason, Stopped};
-use margay_raft::{Applies, Configuration, EntryKind, Replica};
+use margay_raft::{Configuration, EntryKind, MemberProgress, Replica};
 use margay_types::{
     GroupId, Index, LogTime, NodeId, ProcessLife, ReplicaNumber, SequenceNumber, SessionId,
 };
@@ -72,8 +73,8 @@ pub(crate) struct Hosted {
     pub(crate) bytes_since_checkpoint: u64,
     /// The last process life seen of each node with a member: another one means that it was restarted.
     pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
-    /// Did this turn bring something that `flush` may have to send?
-    pub(crate) is_dirty: bool,
+    /// Does it stand in the list of those that the end of the turn looks at?
+    is_touched: bool,
 }
 
 impl Hosted {
@@ -101,8 +102,21 @@ impl Hosted {
             applied_configuration,
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
-            is_dirty: false,
+            is_touched: false,
         }
+    }
+
+    /// Something happened that the end of the turn must see to: sends, applies, a piece of a checkpoint.
+    pub(crate) fn touch<S: Seams>(&mut self, means: &mut Means<S>) {
+        if !self.is_touched {
+            self.is_touched = true;
+            means.touched.push(self.group());
+        }
+    }
+
+    /// The end of the turn sees to it now; what happens from here on is for the next look.
+    pub(crate) fn take_touch(&mut self) {
+        self.is_touched = false;
     }
 
     /// The group.
@@ -146,14 +160,14 @@ impl Hosted {
     }
 
     /// Committed entries cannot be read back: this machine applies no more, and the group is named in `status`.
-    pub(crate) fn on_unreadable(&mut self, error: &StorageError) {
-        self.stopped = Some(Stopped {
+    pub(crate) fn on_unreadable<S: Seams>(&mut self, means: &mut Means<S>, error: &StorageError) {
+        let stopped = Stopped {
             index: self.host.applied_index().next(),
             operation: None,
             reason: StopReason::Unfit,
             message: error.to_string(),
-        });
-        self.replica.set_applies(Applies::Stopped);
+        };
+        self.on_stopped(means, stopped);
     }
 
     /// What every answer of this group begins with.
@@ -256,14 +270,31 @@ impl Hosted {
             .is_some_and(|reign| self.host.term() == reign.term)
     }
 
-    /// Gives leadership to the voter that has most of the log, if this replica leads and there is one.
-    pub(crate) fn hand_over<S: Seams>(&mut self, means: &mut Means<S>) {
+    /// A machine that applies no more must not keep a group from going on: leadership goes to a replica whose machine
+    /// still does. If there is none, this one leads on, so that an operator can have the entry skipped.
+    pub(crate) fn hand_over_if_stopped<S: Seams>(&mut self, means: &mut Means<S>) {
+        if self.stopped.is_some() {
+            self.hand_over(means, |member| member.applies);
+        }
+    }
+
+    /// Gives leadership to the voter that has most of the log among those that were heard from and are `fit`, if this
+    /// replica leads and there is one.
+    pub(crate) fn hand_over<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        is_fit: impl Fn(&MemberProgress) -> bool,
+    ) {
+        if self.replica.is_transferring() {
+            return;
+        }
         let configuration = self.replica.configuration();
         let best = self
             .replica
             .progress()
             .filter(|member| configuration.is_voter(member.number))
             .filter(|member| member.number != self.replica.number())
+            .filter(|member| member.silent.number() < TRANSFER_SILENCE_TICKS && is_fit(member))
             .max_by_key(|member| member.match_index);
         let Some(to) = best.map(|member| member.number) else {
             return;
@@ -272,7 +303,7 @@ impl Hosted {
         // A transfer under way already, or lost leadership, is as good.
         let _ = self.replica.transfer(to, &mut effects);
         self.execute(means, effects, &[]);
-        self.is_dirty = true;
+        self.touch(means);
     }
 
     /// Refuses because this replica cannot answer yet.

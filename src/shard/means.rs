@@ -10,7 +10,7 @@ use crate::shard::waiters::Requester;
 use crate::storage::{Log, StorageError};
 use margay_machine::Answers;
 use margay_raft::Effect;
-use margay_types::NodeId;
+use margay_types::{GroupId, NodeId};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
 use margay_wire::refusal::Refusal;
 
@@ -38,6 +38,8 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) effects: Vec<Effect>,
     /// Answers of the entry being applied; empty between entries.
     pub(crate) answers: Answers,
+    /// Groups to which something happened, each once.
+    pub(crate) touched: Vec<GroupId>,
     /// The first failure of the log in this turn: the shard ends with it.
     pub(crate) failure: Option<StorageError>,
 }

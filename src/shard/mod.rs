@@ -29,7 +29,9 @@ mod clients;
 pub mod clock;
 mod cold;
 mod driver;
+mod health;
 mod hosted;
+mod inspection;
 mod log_clock;
 mod means;
 mod operators;
@@ -51,6 +53,7 @@ mod waiters;
 
 pub use boot::{BootError, boot};
 pub use clock::Clock;
+pub use inspection::ReplicaView;
 pub use outbox::{ConnectionId, Outbox, PeerAddress, PeerId};
 pub use restore::{DamagedGroup, Found, FoundGroup, RestoreError};
 pub use shard::{NodeFacts, Restored, Shard, ShardError};

@@ -266,7 +266,8 @@ impl<S: Seams> Shard<S> {
         })
     }
 
-    fn status(&self, asked: &StatusRequest) -> Status {
+    fn status(&mut self, asked: &StatusRequest) -> Status {
+        let health = self.health();
         let count_max = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
         let count_max = count_max.min(GROUPS_PER_STATUS_MAX);
         let mut page = self.groups.range(asked.from_group..);
@@ -286,7 +287,7 @@ impl<S: Seams> Shard<S> {
             shards: vec![self.shard_status()],
             groups,
             more_from: page.next().map(|(group, _)| *group),
-            health: self.health(),
+            health,
         }
     }
 

@@ -210,6 +210,10 @@ impl<S: Seams> Shard<S> {
         if !hosted.accepts(&envelope, peer.node) {
             return;
         }
+        // A follower without room drops the append, as a network may: it counts as lagging until there is room.
+        if !records.is_empty() && !self.means.log.has_room(records.len()) {
+            return;
+        }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();
         let Ok(records) = records else { return };
         if records

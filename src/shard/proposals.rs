@@ -174,7 +174,7 @@ impl Hosted {
                 },
             })?;
         self.store(means, proposed, kind, &[payload]);
-        self.is_dirty = true;
+        self.touch(means);
         Ok(proposed.position.index)
     }
 

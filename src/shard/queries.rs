@@ -191,11 +191,9 @@ impl Hosted {
                 let mut effects = std::mem::take(&mut means.effects);
                 self.replica.read(read, &mut effects);
                 self.execute(means, effects, &[]);
-                self.is_dirty = true;
             }
         }
-        self.reads
-            .answer_ready(&self.host, self.replica.term(), means);
+        self.touch(means);
     }
 
     /// The core cannot confirm a read now.

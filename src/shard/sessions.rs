@@ -9,6 +9,7 @@ use crate::shard::attachments::Attachment;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::shard::waiters::Requester;
+use crate::storage::record;
 use margay_machine::{
     Open, Refresh, SESSION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN, SessionNumber,
 };
@@ -72,7 +73,10 @@ impl Hosted {
         let has_applied_own_term = self.has_applied_own_term();
         let session = attach.session;
         let Some(view) = self.host.session(session) else {
-            return Err(if has_applied_own_term {
+            // A session begins at the index that it is called by. Behind what is applied here there may be one, whatever
+            // this leader thinks: its successor may have opened it.
+            let is_behind = session.number() <= applied.number();
+            return Err(if has_applied_own_term && is_behind {
                 self.why_missing(session)
             } else {
                 not_ready
@@ -189,6 +193,9 @@ impl Hosted {
         kind: EntryKind,
         payload: &[u8],
     ) {
+        if !means.log.has_room(record::record_bytes(payload.len())) {
+            return;
+        }
         if let Ok(index) = self.append(means, kind, payload)
             && let Some(reign) = &mut self.reign
         {

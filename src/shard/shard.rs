@@ -17,7 +17,7 @@ use crate::shard::means::Means;
 use crate::shard::outbox::{PeerAddress, PeerId};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
-use crate::shard::restore::{Found, FoundGroup};
+use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
@@ -26,14 +26,11 @@ use margay_machine::{Answers, Host, HostError, Registry};
 use margay_raft::{Options, Replica};
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::system::Directory;
-use margay_wire::admin::{Durability, HealthReason, IoSettings};
+use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::Genesis;
 use margay_wire::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::io;
-
-/// Number of the message that names a damaged replica.
-const DAMAGED_REPLICA_CODE: u16 = 210;
 
 /// What a node knows of itself before it belongs to a cluster.
 #[derive(Clone, Debug)]
@@ -99,7 +96,7 @@ pub struct Shard<S: Seams> {
     pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
     pub(crate) groups: BTreeMap<GroupId, Hosted>,
     /// Replicas whose damage must be repaired first: they take no part in anything.
-    damaged: Vec<HealthReason>,
+    pub(crate) damaged: Vec<DamagedGroup>,
     pub(crate) means: Means<S>,
     pub(crate) births: Births,
     /// The genesis whose birth is under way.
@@ -108,6 +105,8 @@ pub struct Shard<S: Seams> {
     pub(crate) turns: u64,
     pub(crate) requests: u64,
     ticks: u64,
+    /// Did this turn have a tick? Its housekeeping comes when all input was handled.
+    has_ticked: bool,
     stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
@@ -137,6 +136,7 @@ impl<S: Seams> Shard<S> {
             cold: ColdInbox::default(),
             effects: Vec::new(),
             answers: Answers::new(),
+            touched: Vec::new(),
             failure: None,
         };
         let created_up_to = restored.manifest.created_up_to;
@@ -146,7 +146,7 @@ impl<S: Seams> Shard<S> {
             manifest: restored.manifest,
             manifest_files: Some(restored.manifest_files),
             groups: BTreeMap::new(),
-            damaged: Vec::new(),
+            damaged: restored.found.damaged,
             means,
             births: Births::after(created_up_to),
             founding: None,
@@ -154,18 +154,10 @@ impl<S: Seams> Shard<S> {
             turns: 0,
             requests: 0,
             ticks: 0,
+            has_ticked: false,
             stop_by_ticks: None,
             failed: None,
         };
-        for damaged in restored.found.damaged {
-            shard.damaged.push(HealthReason {
-                code: DAMAGED_REPLICA_CODE,
-                since_ms: 0,
-                shard: Some(ShardId::new(0)),
-                group: Some(damaged.group),
-                text: damaged.reason,
-            });
-        }
         for group in restored.found.whole {
             shard.revive(group)?;
         }
@@ -178,6 +170,14 @@ impl<S: Seams> Shard<S> {
     /// A replica goes on where an earlier life of the process ended.
     fn revive(&mut self, found: FoundGroup) -> Result<(), ShardError> {
         let group = found.group;
+        if found.description.created > self.manifest.created_up_to {
+            self.births.on_interrupted(Birth {
+                group,
+                created: found.created,
+                description: found.description,
+            });
+            return Ok(());
+        }
         let host = match &found.host {
             Some(host) => Host::restore(&self.registry, host),
             None => {
@@ -263,7 +263,7 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Append { to, append }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
                     }
-                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&error),
+                    (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&mut self.means, &error),
                     (LoadFor::Append { .. }, Err(_)) => {}
                 }
             }
@@ -284,11 +284,16 @@ impl<S: Seams> Shard<S> {
     /// A tick of 10 ms passed.
     pub fn on_tick(&mut self) {
         self.ticks += 1;
+        self.has_ticked = true;
         let keeps_house = self.ticks.is_multiple_of(HOUSE_TICKS);
         for hosted in self.groups.values_mut() {
             hosted.on_tick(&mut self.means);
             if keeps_house {
                 hosted.reads.expire(hosted.head(), &mut self.means);
+                hosted.hand_over_if_stopped(&mut self.means);
+                if self.stop_by_ticks.is_some() {
+                    hosted.hand_over(&mut self.means, |_| true);
+                }
             }
         }
         let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
@@ -322,17 +327,30 @@ impl<S: Seams> Shard<S> {
         if self.failed.is_some() {
             return;
         }
-        self.flush_groups();
-        self.submit();
-        for hosted in self.groups.values_mut() {
-            if hosted.can_apply() {
-                hosted.apply_committed(&mut self.means);
+        if std::mem::take(&mut self.has_ticked) {
+            for hosted in self.groups.values_mut() {
+                hosted.keep_house(&mut self.means);
             }
-            hosted.keep_house(&mut self.means);
-            hosted.write_checkpoint(&mut self.means);
         }
-        self.carry_out_creations();
-        self.flush_groups();
+        let touched = std::mem::take(&mut self.means.touched);
+        self.flush_groups(&touched);
+        self.submit();
+        for group in &touched {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.apply_committed(&mut self.means);
+                hosted.write_checkpoint(&mut self.means);
+            }
+        }
+        if touched.contains(&GroupId::SYSTEM) {
+            self.carry_out_creations();
+        }
+        let again = std::mem::take(&mut self.means.touched);
+        self.flush_groups(&again);
+        for group in &again {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.touch(&mut self.means);
+            }
+        }
         self.submit();
         self.means.flush_peers();
         if let Some(error) = self.means.failure.take() {
@@ -348,7 +366,9 @@ impl<S: Seams> Shard<S> {
     /// Frees what nobody needs, and asks for checkpoints of those that hold room.
     fn keep_room(&mut self) {
         let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => self.means.log.oldest_holders(),
+            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
+                self.means.log.oldest_holders_for_checkpoint()
+            }
             _ => Vec::new(),
         };
         for (group, hosted) in &mut self.groups {
@@ -360,24 +380,25 @@ impl<S: Seams> Shard<S> {
         self.means.log.tend();
     }
 
-    fn flush_groups(&mut self) {
-        for hosted in self.groups.values_mut() {
-            if hosted.is_dirty {
+    fn flush_groups(&mut self, touched: &[GroupId]) {
+        for group in touched {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.take_touch();
                 hosted.flush(&mut self.means);
             }
         }
     }
 
-    /// Has anything committed not been applied, so that another turn should follow at once?
+    /// Is there more to do although nothing new has come, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
-        self.groups.values().any(Hosted::can_apply)
+        !self.means.touched.is_empty()
     }
 
     /// The process is asked to end: hand over what is led, and take no new leadership.
     pub fn request_stop(&mut self) {
         self.stop_by_ticks.get_or_insert(self.ticks + STOP_TICKS);
         for hosted in self.groups.values_mut() {
-            hosted.hand_over(&mut self.means);
+            hosted.hand_over(&mut self.means, |_| true);
         }
     }
 
@@ -399,11 +420,6 @@ impl<S: Seams> Shard<S> {
 
     pub(crate) fn fail(&mut self, error: ShardError) {
         self.failed.get_or_insert(error);
-    }
-
-    /// What is wrong here.
-    pub(crate) fn health(&self) -> Vec<HealthReason> {
-        self.damaged.clone()
     }
 
     /// Tells the outbox whom to keep connections to: all other nodes of the cluster.

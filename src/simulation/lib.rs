@@ -1,12 +1,33 @@
 //! A seeded world in which whole clusters run without Linux.
 //!
+//! ```text
+//!   run ── world ── nodes      a real shard each, on a virtual disk, clock and outbox
+//!             ├──── network    connections with faults     ├── clients   the real protocol, a workload
+//!             ├──── faults     drawn per seed              ├── operator  forms the cluster
+//!             └──── history, checkers                      what must be true
+//! ```
+//!
 //! * `disk` — a virtual disk that crashes, tears, lies and decays; `disk_fault` says when and how.
 //! * `tasks` — the executor of cold work: deterministic, without threads.
 
+pub mod checkers;
+pub mod clients;
 pub mod disk;
 mod disk_contents;
 pub mod disk_fault;
 mod disk_names;
 pub mod disk_random;
 mod disk_state;
+pub mod faults;
+pub mod history;
+mod injection;
+pub mod network;
+pub mod node;
+pub mod operator;
+pub mod run;
+pub mod seams;
+pub mod sockets;
 pub mod tasks;
+pub mod trace;
+pub mod workload;
+pub mod world;

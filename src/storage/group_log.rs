@@ -112,6 +112,20 @@ impl GroupLog {
         gone
     }
 
+    /// Is something in this segment that is not needed after one more checkpoint: the newest one, or entries above it?
+    pub(crate) fn would_let_go_of(&self, segment: u32) -> bool {
+        let StoredCheckpoint {
+            pointer,
+            place,
+            chunks,
+        } = &self.checkpoint;
+        let at = pointer.map_or(Index::ZERO, |pointer| pointer.at.index);
+        let mut above = self.index.items().filter(|item| item.last > at);
+        place.segment == segment
+            || chunks.iter().any(|chunk| chunk.segment == segment)
+            || above.any(|item| item.segment == segment)
+    }
+
     /// Places of everything that the group needs, with the segment of each.
     pub(crate) fn segments(&self) -> impl Iterator<Item = u32> {
         let items = self.index.items().map(|item| item.segment);

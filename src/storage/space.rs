@@ -26,6 +26,7 @@
 
 use super::directory::directory_bytes;
 use super::disk::Disk;
+use super::group_log::GroupLog;
 use super::log::Log;
 use super::open_batch::OpenBatch;
 use super::spares::FreedSegment;
@@ -196,16 +197,27 @@ impl<D: Disk> Log<D> {
         self.groups.expect(group).index.first()
     }
 
-    /// Groups that need something in the oldest segment, by id: a checkpoint of each lets it go.
+    /// Groups that need something in the oldest segment, by id.
     #[must_use]
     pub fn oldest_holders(&self) -> Vec<GroupId> {
+        self.holders(|group, oldest| group.segments().any(|segment| segment == oldest))
+    }
+
+    /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other members,
+    /// and no further checkpoint helps them.
+    #[must_use]
+    pub fn oldest_holders_for_checkpoint(&self) -> Vec<GroupId> {
+        self.holders(GroupLog::would_let_go_of)
+    }
+
+    fn holders(&self, holds: impl Fn(&GroupLog, u32) -> bool) -> Vec<GroupId> {
         let Some(oldest) = self.segments.front() else {
             return Vec::new();
         };
         let number = oldest.live.name.number;
         self.groups
             .from(GroupId::SYSTEM)
-            .filter(|(_, group)| group.segments().any(|segment| segment == number))
+            .filter(|(_, group)| holds(group, number))
             .map(|(id, _)| id)
             .collect()
     }

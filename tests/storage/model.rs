@@ -1,7 +1,7 @@
 //! What a log was told and what it acknowledged: whatever is recovered must be the state after some prefix of what was
 //! told, and never a shorter one than was acknowledged.
 
-use margay::storage::recovery::{GroupStatus, RecoveredGroup};
+use margay::storage::recovery::{GroupStatus, RecoveredGroup, RecoveryReport};
 use margay_raft::{HardState, Position};
 use margay_types::{GroupId, Index, ReplicaNumber, Term};
 use std::collections::BTreeMap;
@@ -106,9 +106,14 @@ impl Model {
 }
 
 impl Model {
-    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost something
-    /// is named. Gives how many are named.
-    pub(crate) fn check_damaged(&self, groups: &[Found]) -> Result<usize, String> {
+    /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
+    /// something
+    /// is named; a group may be missing only if batches were lost that nobody can name. Gives how many are named.
+    pub(crate) fn check_damaged(
+        &self,
+        groups: &[Found],
+        report: &RecoveryReport,
+    ) -> Result<usize, String> {
         assert_eq!(
             self.acknowledged,
             self.told.len(),
@@ -125,7 +130,10 @@ impl Model {
             .map(|it| it.group)
             .collect();
         let mut state = self.now.clone();
-        state.retain(|group, _| !named.contains(group));
+        let is_found = |group: &GroupId| groups.iter().any(|found| found.group == *group);
+        state.retain(|group, _| {
+            !named.contains(group) && (report.unnamed_count == 0 || is_found(group))
+        });
         let differences = describe(&state, &serving);
         match differences.is_empty() {
             true => Ok(named.len()),

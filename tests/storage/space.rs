@@ -50,7 +50,7 @@ fn a_lost_write_over_an_earlier_generation_is_damage() {
             continue;
         };
         let recovered = try_recover(&disk, 2).unwrap();
-        let checked = model.check_damaged(&found(&disk, &recovered.groups));
+        let checked = model.check_damaged(&found(&disk, &recovered.groups), &recovered.report);
         assert!(checked.is_ok(), "seed 3, lost write at {at}: {checked:?}");
     }
 }

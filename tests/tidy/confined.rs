@@ -65,6 +65,7 @@ const CONFINED: [Confined; 8] = [
             "src/storage/block.rs",
             "src/runtime/ring.rs",
             "src/runtime/buffers.rs",
+            "loadgen/floor.rs",
         ],
         reason: "aligned memory, and what the kernel reads and writes behind the compiler's back",
     },

@@ -42,7 +42,7 @@ use crate::session::{Binding, Closing, Session, SessionKey, Sessions};
 use completion::Completions;
 use margay_types::{ClientId, GroupId, Index, OperationId, SequenceNumber};
 use margay_wire::admin::Map;
-use margay_wire::client::QueryLevel;
+use margay_wire::client::{Attach, QueryLevel};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::Timer;
 
@@ -216,6 +216,21 @@ impl Protocol {
     #[must_use]
     pub fn seen(&self, key: SessionKey) -> Option<Index> {
         self.sessions.get(key).map(|session| session.seen)
+    }
+
+    /// What attaches a session on a connection that is not this client's: for programs that send commands a second
+    /// time, to see that they are not applied twice. `None` while the session is not open.
+    #[must_use]
+    pub fn attach_elsewhere(&self, key: SessionKey) -> Option<Attach> {
+        let session = self.sessions.get(key)?;
+        let identity = session.identity?;
+        Some(Attach {
+            client: session.client,
+            session: identity.session,
+            events_received: session.events_received,
+            group: session.group,
+            incarnation: identity.incarnation,
+        })
     }
 
     /// Submits a command; `encode` appends the operation's bytes. A deadline only reports `Pending`.

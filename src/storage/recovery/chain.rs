@@ -343,10 +343,13 @@ impl<'a> Walk<'a> {
         if !is_behind_full || is_listed || self.live.iter().any(LiveSegment::is_suspect) {
             return None;
         }
-        let behind = self.live.iter().filter_map(LiveSegment::start);
-        behind
-            .filter(|(first, _)| *first > sequence)
-            .min_by_key(|(first, _)| *first)
+        let starts = || self.live.iter().filter_map(LiveSegment::start);
+        let behind = starts().filter(|(first, _)| *first > sequence);
+        let next = behind.min_by_key(|(first, _)| *first)?;
+        let mut between = self.batches.range(sequence..next.0);
+        let is_gone = starts().all(|(first, _)| first != sequence)
+            && between.all(|(_, batches)| batches.iter().all(|batch| self.is_dead(batch)));
+        is_gone.then_some(next)
     }
 
     fn keep(&mut self, batch: FoundBatch) {

@@ -92,7 +92,7 @@ fn an_uncovered_bad_batch_and_all_behind_it_are_cut() {
     let chain = follow_all(found);
     assert_eq!(kept(&chain), vec![(1, 1), (2, 1)]);
     assert_eq!(chain.cut_count, 4);
-    assert_eq!(lost(&chain), Vec::<u64>::new());
+    assert!(lost(&chain).is_empty());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_batch_beyond_the_window_proves_that_the_bad_one_was_durable() {
     let mut torn = found.clone();
     torn.truncate(6);
     torn.remove(1);
-    assert_eq!(lost(&follow_all(torn)), Vec::<u64>::new());
+    assert!(lost(&follow_all(torn)).is_empty());
     found.truncate(7);
     found.remove(1);
     assert_eq!(lost(&follow_all(found)), vec![2]);
@@ -191,7 +191,7 @@ fn freed_segments_leave_no_damage_behind() {
     found.retain(|batch| batch.header.sequence != 5 && batch.header.sequence != 6);
     let live = [segment(2, full(3, 4)), segment(4, full(7, 8))];
     let chain = follow(found.clone(), &live, 1);
-    assert_eq!(lost(&chain), Vec::<u64>::new());
+    assert!(lost(&chain).is_empty());
     assert_eq!(kept(&chain).len(), 5);
     let suspect = LiveSegment {
         entry: SegmentEntry {
@@ -206,6 +206,45 @@ fn freed_segments_leave_no_damage_behind() {
     };
     let chain = follow(found, &[live.to_vec(), vec![suspect]].concat(), 1);
     assert_eq!(lost(&chain), vec![5, 6]);
+}
+
+/// The segment behind the last full one lost its first batch: what follows in it shows that it was not freed.
+#[test]
+fn a_lost_first_batch_is_not_taken_for_a_freed_segment() {
+    let full = FullSegment {
+        first_sequence: 1,
+        last_sequence: 2,
+        last_hash: hash(2, 1),
+    };
+    let segment = |number, full, first_sequence| LiveSegment {
+        entry: SegmentEntry {
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            full,
+        },
+        header: Some(SegmentHeader {
+            log_id: 1,
+            name: SegmentName {
+                number,
+                generation: 1,
+            },
+            size_bytes: 1 << 16,
+            first_sequence,
+            recovery_epoch: 1,
+            previous: hash(first_sequence - 1, 1),
+        }),
+        look: Look::Written,
+    };
+    let mut found = life(1, 8, 1, HeaderHash::ZERO);
+    found.remove(2);
+    let mut first = segment(1, Some(full), 1);
+    first.header = None;
+    let live = [first, segment(2, None, 3), segment(3, None, 6)];
+    let chain = follow(found, &live, 1);
+    assert_eq!(lost(&chain), vec![3]);
+    assert_eq!(kept(&chain).len(), 7);
 }
 
 #[test]

@@ -105,6 +105,9 @@ pub struct RecoveryReport {
     pub cut_count: usize,
     /// Batches with damage.
     pub damaged_count: usize,
+    /// Batches of which something was lost that nobody can name. A replica that should live here and is not found may
+    /// have been born in one of them: it is lost, and must not be made again.
+    pub unnamed_count: usize,
     /// Sequence of the restart batch.
     pub restart_sequence: u64,
     /// Epoch of this life.
@@ -157,6 +160,7 @@ pub async fn recover<D: Disk>(
         batch_count: chain.links.len(),
         cut_count: chain.cut_count,
         damaged_count: told.damaged_count,
+        unnamed_count: unnamed.len(),
         restart_sequence: restarted.batch.item.sequence,
         recovery_epoch: restarted.recovery_epoch,
     };

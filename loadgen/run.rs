@@ -1,0 +1,295 @@
+//! `loadgen run`: from a cluster to a report.
+//!
+//! ```text
+//!   floor ──> cluster ready ──> totals before ──> worker ──> totals after ──> replicas agree ──> report
+//! ```
+//!
+//! Whatever fails on the way, what was started for the run is removed: the cluster ends where it is dropped.
+
+use crate::agreement::{Agreed, agree, hex};
+use crate::cluster::{self, Cluster, NodeFacts};
+use crate::console::Console;
+use crate::facts::Host;
+use crate::failure::Failure;
+use crate::floor::{FloorLine, measure_line};
+use crate::options::{Output, Run};
+use crate::processes::Processes;
+use crate::report::{
+    Checked, Floor, Margay, Operation, Operations, PerSecond, Report, SCHEMA, Shape, Topology,
+};
+use crate::report_text;
+use crate::stop::Stop;
+use crate::worker::{Load, Tallied, Worker};
+use crate::workload::Kind;
+use margay_client::blocking::Client;
+use margay_client::clock::now_ns;
+use margay_machine::{Decode, Encode, Query};
+use margay_resources::bench::{Bench, GrandTotal, Total};
+use margay_types::GroupId;
+use margay_wire::client::QueryLevel;
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest that one question takes, apart from the load.
+const ASK_TIME: Duration = Duration::from_secs(5);
+
+/// Where reports for people go when no directory is named.
+const OUT_DEFAULT: &str = "loadgen-out";
+
+/// Runs, and prints as it goes.
+pub(crate) fn run(options: &Run) -> Result<(), Failure> {
+    let console = Console::new(options.output);
+    let stop = Stop::on_signals()?;
+    let out = out_directory(options)?;
+    let (cluster, facts, floor) = prepare(options, console, &stop)?;
+    let host = Host::of(cluster.directory());
+    let is_checked = options.is_checked();
+    let before = totals(&cluster, is_checked)?;
+    let mut worker = Worker::open(&cluster, options, &stop)?;
+    worker.warm_up()?;
+    let load = worker.measure(&cluster)?;
+    let mut tallied = worker.finish()?;
+    let check = if is_checked {
+        let after = totals(&cluster, true)?;
+        Some(judge(&cluster, &mut tallied, (&before, &after), &stop)?)
+    } else {
+        None
+    };
+    let report = report(options, &cluster, (facts, host, floor), &load, check);
+    let directory = out.as_deref();
+    if let Some(directory) = directory {
+        let path = directory.join("run.json");
+        fs::write(&path, report.json() + "\n")
+            .map_err(|error| Failure::of_path("keep the report", &path, &error))?;
+    }
+    show(console, &report, directory);
+    Ok(())
+}
+
+/// A cluster that is ready, with its stages told.
+fn prepare(
+    options: &Run,
+    console: Console,
+    stop: &Stop,
+) -> Result<(Cluster, NodeFacts, Option<FloorLine>), Failure> {
+    let Some(nodes) = options.nodes_to_spawn() else {
+        let started_ns = now_ns();
+        let cluster = Cluster::join(options, stop)?;
+        let facts = cluster.node_facts();
+        let host = Host::of(None);
+        console.stage(&report_text::head(&Margay::parse(&facts.version), &host));
+        cluster::announce(console, &cluster, &facts, since(started_ns));
+        return Ok((cluster, facts, None));
+    };
+    let processes = Processes::prepare(nodes)?;
+    let host = Host::of(Some(processes.directory()));
+    let version = processes.version().unwrap_or_default();
+    console.stage(&report_text::head(&Margay::parse(&version), &host));
+    // Before the nodes start, so that they do not share the disk with the measurement.
+    let floor = measure_line(processes.directory())?;
+    let started_ns = now_ns();
+    let cluster = Cluster::spawn(processes, options, stop)?;
+    let facts = cluster.node_facts();
+    cluster::announce(console, &cluster, &facts, since(started_ns));
+    console.stage(&report_text::floor(floor));
+    console.stage(&report_text::note(&host));
+    Ok((cluster, facts, Some(floor)))
+}
+
+fn since(started_ns: u64) -> Duration {
+    Duration::from_nanos(now_ns().saturating_sub(started_ns))
+}
+
+/// The total of every group; nothing when nobody needs them.
+fn totals(cluster: &Cluster, is_checked: bool) -> Result<BTreeMap<GroupId, u64>, Failure> {
+    let mut totals = BTreeMap::new();
+    if !is_checked {
+        return Ok(totals);
+    }
+    let failed = |error| Failure::of_client("read the totals", &error);
+    let options = margay_client::Options::default();
+    let mut client = Client::connect(cluster.endpoints(), options, ASK_TIME).map_err(failed)?;
+    let mut question = Vec::new();
+    Total {}.encode(&mut question);
+    for group in cluster.groups() {
+        let operation = <Total as Query<Bench>>::OPERATION;
+        let reply = client
+            .query(
+                (*group, None),
+                operation,
+                QueryLevel::Linearizable,
+                &question,
+            )
+            .map_err(failed)?;
+        let total = GrandTotal::decode(&reply.bytes)
+            .map_err(|error| failed(margay_client::ClientError::BadAnswer(error.to_string())))?;
+        totals.insert(*group, total.total.get());
+    }
+    Ok(totals)
+}
+
+/// The rules that are left when everything was answered.
+fn judge(
+    cluster: &Cluster,
+    tallied: &mut Tallied,
+    (before, after): (&BTreeMap<GroupId, u64>, &BTreeMap<GroupId, u64>),
+    stop: &Stop,
+) -> Result<Checked, Failure> {
+    for (group, total) in after {
+        let before = before.get(group).copied().unwrap_or_default();
+        let counted = tallied.counted.get(group).copied().unwrap_or_default();
+        tallied.check.on_sum(*group, (before, *total), counted);
+    }
+    tallied.check.verdict()?;
+    let agreed: Agreed = agree(cluster, &tallied.seen, stop).map_err(|failure| {
+        // A node that has ended explains best why its replica does not answer.
+        let ended = cluster.processes().map(Processes::check_alive);
+        match ended {
+            Some(Err(ended)) => {
+                let ended = ended.to_string();
+                failure.with("because", ended.trim_start_matches("loadgen: "))
+            }
+            Some(Ok(())) | None => failure,
+        }
+    })?;
+    Ok(Checked {
+        commands: tallied.counted.values().sum(),
+        applied_exactly_once: true,
+        replicas_agree: true,
+        index: agreed.index.number(),
+        replicas: agreed.replicas,
+        effect_chain: hex(&agreed.hash),
+        repeated: tallied.check.repeats_compared(),
+    })
+}
+
+fn report(
+    options: &Run,
+    cluster: &Cluster,
+    (facts, host, floor): (NodeFacts, Host, Option<FloorLine>),
+    load: &Load,
+    check: Option<Checked>,
+) -> Report {
+    let operations = operations(options, load);
+    let count = operations.count();
+    let per_operation = |cpu: Option<Duration>| {
+        let cpu = cpu.filter(|_| count > 0)?;
+        Some(cpu.as_secs_f64() * 1e6 / count as f64)
+    };
+    Report {
+        schema: SCHEMA,
+        margay: Margay::parse(&facts.version),
+        host,
+        cluster: Topology {
+            spawned: cluster.processes().is_some(),
+            nodes: cluster.map().nodes.len(),
+            shards: facts.shards,
+            groups: cluster.groups().len(),
+            machine: cluster::MACHINE,
+        },
+        workload: shape(options),
+        operations,
+        server_cpu_us_per_operation: per_operation(load.server_cpu),
+        client_cpu_us_per_operation: per_operation(load.client_cpu),
+        server_rss_bytes_max: load.server_resident_bytes_max,
+        floor: floor.map(|floor| Floor {
+            sync_write_us_p50: floor.sync_write_us_p50,
+            round_trip_us_p50: floor.round_trip_us_p50,
+        }),
+        durable: facts.durable,
+        check,
+        per_second: load
+            .recorder
+            .seconds()
+            .iter()
+            .copied()
+            .map(PerSecond::from)
+            .collect(),
+    }
+}
+
+fn operations(options: &Run, load: &Load) -> Operations {
+    let operation =
+        |kind, errors| Operation::new(load.recorder.latencies(kind), errors, load.elapsed_s);
+    Operations {
+        write: (options.reads < 1.0).then(|| operation(Kind::Write, load.errors.writes)),
+        read: (options.reads > 0.0).then(|| operation(Kind::Read, load.errors.reads)),
+    }
+}
+
+fn shape(options: &Run) -> Shape {
+    Shape {
+        clients: options.clients,
+        in_flight: options.in_flight,
+        size_bytes: options.size,
+        reads: options.reads,
+        level: options.level().name(),
+        rate_per_s: None,
+        arrival: None,
+        warmup_s: options.warmup.as_secs_f64(),
+        duration_s: options.duration.as_secs_f64(),
+    }
+}
+
+fn show(console: Console, report: &Report, directory: Option<&Path>) {
+    console.stage(&report_text::table(report));
+    if let Some(check) = &report.check {
+        console.stage(&report_text::checked(check));
+    }
+    console.stage(&report_text::durable(report, directory));
+    if console.output() == Output::Json {
+        console.result(&report.json());
+    }
+}
+
+/// The directory of the report, made before the run: what cannot be kept is not measured.
+fn out_directory(options: &Run) -> Result<Option<PathBuf>, Failure> {
+    let directory = match (&options.out, options.output) {
+        (Some(directory), _) => directory.clone(),
+        (None, Output::Json) => return Ok(None),
+        (None, Output::Table) => {
+            let seconds = clock_gettime(ClockId::Realtime).tv_sec;
+            Path::new(OUT_DEFAULT).join(date_and_time(u64::try_from(seconds).unwrap_or_default()))
+        }
+    };
+    fs::create_dir_all(&directory)
+        .map_err(|error| Failure::of_path("make a directory", &directory, &error))?;
+    Ok(Some(directory))
+}
+
+/// `20251125-0012`, in universal time: a name that sorts.
+fn date_and_time(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March have their odd day at the end (days from civil, Hinnant).
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute) = (rest / 3_600, rest % 3_600 / 60);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_named_by_date_and_time() {
+        for (seconds, name) in [
+            (0, "19700101-0000"),
+            (951_782_400, "20000229-0000"),
+            (1_764_029_520, "20251125-0012"),
+            (4_107_542_399, "21000228-2359"),
+        ] {
+            assert_eq!(date_and_time(seconds), name);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is wrong on this shard, in words that name group, range and member.
+
+use crate::shard::Seams;
+use crate::shard::hosted::Hosted;
+use crate::shard::shard::Shard;
+use crate::storage::Room;
+use margay_types::{GroupId, Index, ShardId};
+use margay_wire::admin::HealthReason;
+use margay_wire::admin::system::Creations;
+
+/// Numbers of the messages; `codes` has their titles.
+mod number {
+    pub(super) const DAMAGED_REPLICA: u16 = 210;
+    pub(super) const STOPPED_MACHINE: u16 = 211;
+    pub(super) const LITTLE_SPACE: u16 = 212;
+    pub(super) const LOST_REPLICA: u16 = 213;
+}
+
+impl<S: Seams> Shard<S> {
+    /// Everything that is wrong here; empty when nothing is.
+    pub(crate) fn health(&mut self) -> Vec<HealthReason> {
+        let mut reasons: Vec<HealthReason> = Vec::new();
+        for damaged in &self.damaged {
+            reasons.push(reason(
+                number::DAMAGED_REPLICA,
+                Some(damaged.group),
+                damaged.reason.clone(),
+            ));
+        }
+        for (group, hosted) in &self.groups {
+            if let Some(stopped) = &hosted.stopped {
+                let text = format!(
+                    "entry {}: {:?} {}",
+                    stopped.index, stopped.reason, stopped.message
+                );
+                reasons.push(reason(number::STOPPED_MACHINE, Some(*group), text));
+            }
+        }
+        reasons.extend(self.little_space());
+        reasons.extend(self.lost_replicas());
+        reasons
+    }
+
+    /// Why the log has no room: who holds its oldest segment, and which member keeps them from letting go.
+    fn little_space(&self) -> Option<HealthReason> {
+        let mark = match self.means.log.room() {
+            Room::Free => return None,
+            Room::Soft => "ordinary commands are refused",
+            Room::Hard => "appends are refused",
+            Room::Reserve => "the reserve is in use",
+        };
+        let holders = self.means.log.oldest_holders();
+        let holding = holders.iter().take(HOLDERS_NAMED_MAX).map(|group| {
+            match self.groups.get(group).and_then(laggard) {
+                Some(member) => format!("group {group} waits for {member}"),
+                None => format!("group {group}"),
+            }
+        });
+        let holding: Vec<String> = holding.collect();
+        let used = self.means.log.used_bytes() >> 20;
+        let text = format!(
+            "{mark}; {used} MiB of log in use; the oldest segment is held by {}",
+            holding.join(", ")
+        );
+        Some(reason(number::LITTLE_SPACE, None, text))
+    }
+
+    /// Groups that group 0 says live here, and that no log knows of.
+    fn lost_replicas(&mut self) -> Vec<HealthReason> {
+        let Ok(list) = self.ask_system(&Creations { above: Index::ZERO }) else {
+            return Vec::new();
+        };
+        let node = self.means.node;
+        let created_up_to = self.manifest.created_up_to;
+        let missing = list.creations.into_iter().filter(|creation| {
+            creation.created <= created_up_to
+                && creation.members.iter().any(|member| member.node == node)
+                && !self.groups.contains_key(&creation.group)
+                && !self
+                    .damaged
+                    .iter()
+                    .any(|damaged| damaged.group == creation.group)
+                && !self.births.has(creation.group)
+        });
+        missing
+            .map(|creation| {
+                let text = "its records are lost; replace the member".to_owned();
+                reason(number::LOST_REPLICA, Some(creation.group), text)
+            })
+            .collect()
+    }
+}
+
+/// A text names so many holders of the oldest segment.
+const HOLDERS_NAMED_MAX: usize = 4;
+
+fn reason(code: u16, group: Option<GroupId>, text: String) -> HealthReason {
+    HealthReason {
+        code,
+        since_ms: 0,
+        shard: Some(ShardId::new(0)),
+        group,
+        text,
+    }
+}
+
+/// The member that has the least of the log, when this replica leads and so knows.
+fn laggard(hosted: &Hosted) -> Option<String> {
+    let least = hosted
+        .replica
+        .progress()
+        .min_by_key(|member| member.match_index)?;
+    let node = hosted.node_of(least.number)?;
+    let behind = hosted.replica.last_index().since(least.match_index);
+    (behind > 0).then(|| format!("node {node}, {behind} entries behind"))
+}

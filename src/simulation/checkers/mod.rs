@@ -1,0 +1,5 @@
+//! What must be true of a run, one promise per file.
+
+pub mod agreement;
+pub mod replay;
+pub mod votes;

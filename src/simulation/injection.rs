@@ -1,0 +1,197 @@
+//! Carries faults out, and sets them right again.
+
+use crate::disk_fault::{Fate, Fault, FaultPlan, Loss};
+use crate::faults::{FaultKind, Schedule, calm_network};
+use crate::network::Place;
+use crate::node::Phase;
+use crate::world::{Repair, World};
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+
+impl World {
+    /// Faults and repairs whose time has come.
+    pub(crate) fn inject(&mut self) {
+        while let Some(entry) = self.repairs.first_entry() {
+            let (at_ns, _) = *entry.key();
+            if at_ns > self.now_ns {
+                break;
+            }
+            let repair = entry.remove();
+            self.repair(repair);
+        }
+        for kind in self.schedule.take_due(self.now_ns) {
+            self.carry_out(kind);
+        }
+    }
+
+    fn repair(&mut self, repair: Repair) {
+        let now_ns = self.now_ns;
+        match repair {
+            Repair::Start(place) => {
+                if matches!(self.nodes[place].phase, Phase::Down) {
+                    self.nodes[place].start(now_ns);
+                    self.trace.note(now_ns, &format!("node {place} starts"));
+                }
+            }
+            Repair::Room(place) => self.nodes[place].disk.set_capacity_bytes(1 << 30),
+            Repair::Mend(paths) => {
+                for (from, to) in paths {
+                    self.network.mend(from, to);
+                }
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more, and what went wrong is set right.
+    pub fn heal(&mut self) {
+        self.schedule = Schedule::none();
+        self.network.set_options(calm_network());
+        self.network.mend_all();
+        for repair in std::mem::take(&mut self.repairs).into_values() {
+            self.repair(repair);
+        }
+        let now_ns = self.now_ns;
+        for place in 0..self.nodes.len() {
+            let node = &mut self.nodes[place];
+            node.paused_until_ns = 0;
+            node.disk.set_capacity_bytes(1 << 30);
+            node.disk.set_plan(FaultPlan::none());
+            if matches!(node.phase, Phase::Down) && !node.disk.is_crashed() {
+                node.start(now_ns);
+            }
+        }
+        for client in &mut self.clients {
+            client.paused_until_ns = 0;
+        }
+        self.trace.note(now_ns, "the world is healed");
+    }
+
+    fn carry_out(&mut self, kind: FaultKind) {
+        let now_ns = self.now_ns;
+        let place = self.draw_place();
+        let long_ns = (10 + self.random.below(1_500)) * MS;
+        self.trace.note(
+            now_ns,
+            &format!("{kind:?} at node {place} for {} ms", long_ns / MS),
+        );
+        match kind {
+            FaultKind::Kill => self.lose(place, &Loss::All(Fate::Readable), long_ns),
+            FaultKind::PowerCut => {
+                let loss = self.draw_loss();
+                self.lose(place, &loss, long_ns);
+            }
+            FaultKind::TotalPowerCut => {
+                for place in 0..self.nodes.len() {
+                    let loss = self.draw_loss();
+                    let pause_ns = long_ns / 2 + self.random.below(long_ns);
+                    self.lose(place, &loss, pause_ns);
+                }
+            }
+            FaultKind::Pause => self.nodes[place].paused_until_ns = now_ns + long_ns,
+            FaultKind::ClientPause => {
+                let count = self.clients.len() as u64;
+                let at = usize::try_from(self.random.below(count.max(1))).unwrap_or(0);
+                if let Some(client) = self.clients.get_mut(at) {
+                    client.paused_until_ns = now_ns + 3 * long_ns;
+                }
+            }
+            FaultKind::ClockJump => self.nodes[place].clock_ahead_ns += long_ns,
+            FaultKind::Cut | FaultKind::OneWayCut | FaultKind::Clog | FaultKind::ClientCut => {
+                self.disturb_paths(kind, place, long_ns);
+            }
+            FaultKind::Break => {
+                let other = self.draw_place();
+                let clients = self.nodes.len() + self.clients.len();
+                let other = if self.random.chance(1, 2) {
+                    other
+                } else {
+                    clients - 1
+                };
+                for connection in self.network.between(place, other) {
+                    self.network.break_off(now_ns, connection);
+                }
+            }
+            FaultKind::SlowDisk
+            | FaultKind::HungDisk
+            | FaultKind::FullDisk
+            | FaultKind::CrashAtOperation => self.disturb_disk(kind, place, long_ns),
+        }
+    }
+
+    fn draw_place(&mut self) -> Place {
+        usize::try_from(self.random.below(self.nodes.len() as u64)).unwrap_or(0)
+    }
+
+    fn draw_loss(&mut self) -> Loss {
+        match self.random.below(4) {
+            0 => Loss::All(Fate::Lost),
+            1 => Loss::All(Fate::Kept),
+            _ => Loss::Drawn(self.random.next_number()),
+        }
+    }
+
+    fn lose(&mut self, place: Place, loss: &Loss, pause_ns: u64) {
+        if matches!(self.nodes[place].phase, Phase::Down) {
+            return;
+        }
+        self.crash(place, loss);
+        self.repair_after(pause_ns, Repair::Start(place));
+    }
+
+    fn disturb_paths(&mut self, kind: FaultKind, place: Place, long_ns: u64) {
+        let nodes = self.nodes.len();
+        let everyone = nodes + self.clients.len() + 1;
+        let mut paths = Vec::new();
+        match kind {
+            FaultKind::ClientCut => {
+                paths.extend((nodes..everyone).flat_map(|other| [(place, other), (other, place)]));
+            }
+            FaultKind::Cut => {
+                for other in (0..nodes).filter(|other| *other != place) {
+                    if self.random.chance(3, 4) {
+                        paths.extend([(place, other), (other, place)]);
+                    }
+                }
+            }
+            _ => {
+                let other = self.draw_place();
+                if other != place {
+                    paths.push((place, other));
+                }
+            }
+        }
+        if kind == FaultKind::Clog {
+            for (from, to) in paths {
+                self.network.clog(from, to, self.now_ns + long_ns);
+            }
+            return;
+        }
+        for (from, to) in &paths {
+            self.network.cut(*from, *to);
+        }
+        self.repair_after(2 * long_ns, Repair::Mend(paths));
+    }
+
+    fn disturb_disk(&mut self, kind: FaultKind, place: Place, long_ns: u64) {
+        let node = &mut self.nodes[place];
+        let at = node.disk.operation_count() + self.random.below(20);
+        let plan = FaultPlan::none();
+        match kind {
+            FaultKind::FullDisk => {
+                node.is_disk_faulty = true;
+                node.disk.set_capacity_bytes(0);
+                self.repair_after(2 * long_ns, Repair::Room(place));
+            }
+            FaultKind::HungDisk => {
+                let fault = Fault::Slow(Duration::from_nanos(long_ns));
+                node.disk.set_plan(plan.with(at, fault));
+            }
+            FaultKind::CrashAtOperation => node.disk.set_plan(plan.with(at, Fault::Crash)),
+            _ => {
+                let fault = Fault::Slow(Duration::from_nanos(long_ns / 20));
+                node.disk.set_plan(plan.with(at, fault));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Runs seeds of the simulator: `margay-simulation --seeds 1..1000`.
+
+use clap::Parser;
+use margay_simulation::run::{RunOptions, run};
+use margay_simulation::trace::{Echo, Trace};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// Whole clusters in virtual time, from a seed each.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// One seed, or a range `A..B` without its end.
+    #[arg(long)]
+    seeds: String,
+    /// Nodes of each cluster; drawn from the seed when not given.
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// Virtual milliseconds in which anything may fail.
+    #[arg(long, default_value_t = 20_000)]
+    faulty_ms: u64,
+    /// Nothing fails.
+    #[arg(long)]
+    calm: bool,
+    /// Shows what changes as it goes.
+    #[arg(long)]
+    trace: bool,
+    /// Lines of the story that are shown after a failure.
+    #[arg(long, default_value_t = 60)]
+    lines: usize,
+}
+
+fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
+    match text.split_once("..") {
+        Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
+        None => {
+            let seed: u64 = text.parse().ok()?;
+            Some(seed..seed + 1)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Some(seeds) = seeds_of(&arguments.seeds) else {
+        eprintln!("seeds are one number, or A..B");
+        return ExitCode::from(2);
+    };
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let options = RunOptions {
+            seed,
+            node_count: arguments.nodes,
+            faulty_ns: arguments.faulty_ms * 1_000_000,
+            has_faults: !arguments.calm,
+            echo: if arguments.trace {
+                Echo::Loud
+            } else {
+                Echo::Quiet
+            },
+        };
+        let trace = Trace::new(options.echo);
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&options, &trace)));
+        match outcome {
+            Ok(Ok(report)) => eprintln!("seed {seed}: {report:?}"),
+            Ok(Err(what)) => {
+                failed.push(seed);
+                tell_failure(seed, &arguments, &trace, &what);
+            }
+            Err(_) => {
+                failed.push(seed);
+                tell_failure(seed, &arguments, &trace, "a panic, see above");
+            }
+        }
+    }
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("failed: {failed:?}");
+    ExitCode::FAILURE
+}
+
+fn tell_failure(seed: u64, arguments: &Arguments, trace: &Trace, what: &str) {
+    for line in trace.last_lines(arguments.lines) {
+        eprintln!("  {line}");
+    }
+    let nodes = arguments
+        .nodes
+        .map_or_else(String::new, |count| format!(" --nodes {count}"));
+    let calm = if arguments.calm { " --calm" } else { "" };
+    eprintln!(
+        "seed {seed} FAILED: {what}\nrepeat: cargo run --release -p margay-simulation -- --seeds {seed}{nodes}{calm} \
+         --faulty-ms {} --trace",
+        arguments.faulty_ms
+    );
+}

@@ -1,0 +1,59 @@
+//! A command is applied once, and whoever asks for its output is answered, whatever was refused before.
+
+use crate::client::{Client, GROUP, Told, formed, leader_of};
+use margay_wire::refusal::Refusal;
+
+/// The commands are admitted by their window, and the log takes them; when they are applied, the session's cache has
+/// no room for the last ones. Their numbers are free again: the client acknowledges, and sends them again.
+#[test]
+fn a_command_that_was_refused_when_it_was_applied_can_be_sent_again() {
+    let mut world = formed(1, 1);
+    let mut client = Client::connect(&mut world, 0, 1);
+    let session = client.open(&mut world);
+    let requests: Vec<u64> = (1..=80)
+        .map(|sequence| client.count(&mut world, session, (sequence, 1), 60 << 10))
+        .collect();
+    let answers: Vec<Told> = requests
+        .into_iter()
+        .map(|request| client.wait(&mut world, request))
+        .collect();
+    let refused = answers
+        .iter()
+        .position(|told| *told == Told::Refused(Refusal::WindowFull))
+        .expect("the cache is full");
+    let sequence = refused as u64 + 1;
+    for again in sequence..=80 {
+        let request = client.count(&mut world, session, (again, again), 0);
+        world.steps(20);
+        let answer = client.answer(&world, request);
+        assert!(
+            matches!(answer, Some(Told::Done(_))),
+            "command {again}: {answer:?}"
+        );
+    }
+}
+
+/// A leader that slept through its own end has applied entries of its term, and knows nothing of what its successor
+/// did. It must not call a session unknown that begins behind what it has applied.
+#[test]
+fn a_leader_that_was_succeeded_calls_no_session_unknown() {
+    let mut world = formed(3, 1);
+    let old = leader_of(&mut world, GROUP).unwrap();
+    world.node(old).is_paused = true;
+    world.isolate(old);
+    world.steps(150);
+    let new = world.until("a successor", |world| leader_of(world, GROUP));
+    let mut client = Client::connect(&mut world, new, 1);
+    let session = client.open(&mut world).attached.session;
+    world.node(old).is_paused = false;
+    let mut client = Client::connect(&mut world, old, 2);
+    let request = client.send_attach(&mut world, session);
+    let answer = client.wait(&mut world, request);
+    assert!(
+        matches!(
+            answer,
+            Told::Refused(Refusal::NotReady { .. } | Refusal::NotLeader { .. })
+        ),
+        "{answer:?}"
+    );
+}

@@ -1,0 +1,17 @@
+//! Shards of several nodes against each other: real logs on virtual disks, frames carried by hand, one step a tick.
+//!
+//! Each test is one schedule in which a promise once broke.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect shall fail there"
+)]
+
+mod births;
+mod client;
+mod exactly_once;
+mod machine;
+mod reads;
+mod room;
+mod stopping;
+mod world;

@@ -1,0 +1,64 @@
+//! Room in the log and in memory: what takes it gives it back, and who has none says so and goes on.
+
+use crate::client::{Client, Told, formed, group, leader_of};
+use margay_types::GroupId;
+
+/// A group that wrote once, long ago, holds the oldest segment by its checkpoint. It is asked for another one, although
+/// nothing was applied since.
+#[test]
+fn an_idle_group_does_not_hold_the_oldest_segment_for_ever() {
+    let mut world = formed(1, 2);
+    let mut client = Client::connect(&mut world, 0, 1);
+    client.group = GroupId::new(2);
+    let session = client.open(&mut world);
+    for sequence in 1..=130 {
+        let request = client.count_large(&mut world, session, sequence, 200 << 10);
+        let answer = client.wait(&mut world, request);
+        assert!(
+            matches!(answer, Told::Done(_)),
+            "command {sequence}: {answer:?}"
+        );
+    }
+}
+
+/// The disk of a follower hangs while the leaders of several groups send it more than its memory takes. It lets go of
+/// what it has no room for, and catches up when the disk goes on.
+#[test]
+fn a_follower_without_memory_refuses_entries_and_goes_on() {
+    let groups = 12;
+    let mut world = formed(3, groups);
+    let mut led = [Vec::new(), Vec::new(), Vec::new()];
+    for id in (1..=groups).map(GroupId::new) {
+        led[leader_of(&mut world, id).unwrap()].push(id);
+    }
+    let slow = (0..3).min_by_key(|place| led[*place].len()).unwrap();
+    led[slow].clear();
+    world.node(slow).holds_writes = true;
+    let led = || {
+        led.iter()
+            .enumerate()
+            .flat_map(|(place, ids)| ids.iter().map(move |id| (place, *id)))
+    };
+    assert!(led().count() >= 8, "enough to fill the memory");
+    for (leader, id) in led() {
+        let mut client = Client::connect(&mut world, leader, 10 + u64::from(id.number()));
+        client.group = id;
+        let session = client.open(&mut world);
+        for sequence in 1..=5 {
+            let request = client.count_large(&mut world, session, sequence, 200 << 10);
+            let answer = client.wait(&mut world, request);
+            assert!(
+                matches!(answer, Told::Done(_)),
+                "command {sequence}: {answer:?}"
+            );
+        }
+    }
+    world.node(slow).holds_writes = false;
+    for (_, id) in led() {
+        world.until("the slow node has caught up", |world| {
+            let leader = leader_of(world, id)?;
+            let last = group(world, leader, id)?.last;
+            (group(world, slow, id)?.durable == last).then_some(())
+        });
+    }
+}

@@ -11,10 +11,11 @@
 //! any point where an attempt before may have stopped.
 
 use super::Outcome;
+use super::argument_value;
 use super::arguments::Globals;
 use super::console::Console;
 use super::endpoint::Endpoint;
-use super::operator_failure::operator_failure;
+use super::operator_failure::{Named, operator_failure};
 use crate::codes::{Code, Exit, Failure};
 use clap::Args;
 use margay_client::operator::{Deadline, PAUSE, Question, ask};
@@ -29,10 +30,10 @@ use serde::Serialize;
 #[derive(Args, Debug)]
 pub(super) struct Bootstrap {
     /// What the cluster is called
-    #[arg(long)]
+    #[arg(long, value_parser = argument_value::name)]
     name: String,
 
-    /// All nodes of the new cluster, by the addresses that they shall have in it
+    /// All nodes of the new cluster, by the addresses that they keep
     #[arg(
         long,
         value_name = "HOST:PORT,..",
@@ -219,7 +220,7 @@ fn insist<Q: Question>(
             Err(error) => error,
         };
         if !error.may_pass() || !deadline.pause(PAUSE) {
-            return Err(operator_failure(error));
+            return Err(operator_failure(error, Named::ByNodes));
         }
     }
 }

@@ -18,24 +18,23 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        if text.matches(':').count() > 1 && !text.starts_with('[') {
+            return Err(format!("an IPv6 address stands in brackets: [::1]:{PORT}"));
+        }
         let has_port = !text.ends_with(']') && text.contains(':');
         let (host, port) = if has_port {
             let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
             let port = port.parse().ok().filter(|port| *port != 0);
             (
                 host,
-                port.ok_or_else(|| {
-                    format!("a port of 1 to 65535 must follow the colon of `{text}`")
-                })?,
+                port.ok_or_else(|| "a port of 1 to 65535 stands behind the colon".to_owned())?,
             )
         } else {
             (text, PORT)
         };
         let is_bracketed = host.starts_with('[') && host.ends_with(']');
         if host.is_empty() || host.contains(':') && !is_bracketed {
-            return Err(format!(
-                "`{text}` is not HOST:PORT; an IPv6 address stands in brackets: [::1]:{PORT}"
-            ));
+            return Err("a node is named by HOST:PORT, such as n1:7400".to_owned());
         }
         Ok(Self {
             host: host.to_owned(),

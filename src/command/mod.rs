@@ -10,6 +10,7 @@
 //! A verb returns what happened as a value; this file prints failures and turns them into exit codes, in one
 //! place. A verb that does nothing yet does not exist.
 
+mod argument_value;
 mod arguments;
 mod bootstrap;
 mod console;

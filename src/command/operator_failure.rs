@@ -4,11 +4,26 @@ use crate::codes::{Code, Failure};
 use margay_client::operator::OperatorError;
 use margay_wire::Refusal;
 
-/// Reminds of the options by which nodes are found.
-const OTHER_NODES: &str = "or name nodes that run by --endpoints or MARGAY_ENDPOINTS";
+/// Where the name of a node comes from, for the remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The nodes to ask, of every verb.
+    ByEndpoints,
+    /// The list of a bootstrap.
+    ByNodes,
+}
+
+impl Named {
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::ByEndpoints => "or name nodes that run by --endpoints or MARGAY_ENDPOINTS",
+            Self::ByNodes => "or correct its address in --nodes",
+        }
+    }
+}
 
 /// The situation behind an error of the operator's client, with its facts and its remedy.
-pub(super) fn operator_failure(error: OperatorError) -> Failure {
+pub(super) fn operator_failure(error: OperatorError, named: Named) -> Failure {
     match error {
         OperatorError::NoAddress => Failure::new(Code::Unreachable)
             .with("reason", "no node to ask was given")
@@ -21,12 +36,12 @@ pub(super) fn operator_failure(error: OperatorError) -> Failure {
             .with("node", address)
             .with("reason", reason)
             .remedy("start the node,")
-            .remedy(OTHER_NODES),
+            .remedy(named.remedy()),
         OperatorError::TimedOut { address } => Failure::new(Code::TimedOut)
             .with("node", address)
             .with("changed", "nothing")
             .remedy("repeat the command, with a longer --timeout if the node is busy,")
-            .remedy(OTHER_NODES),
+            .remedy(named.remedy()),
         OperatorError::OutcomeUnknown { address, reason } => Failure::new(Code::OutcomeUnknown)
             .with("node", address)
             .with("reason", reason)
@@ -125,7 +140,7 @@ mod tests {
             (REFUSED(Refusal::NotFormed), 5),
             (REFUSED(Refusal::BadRequest), 5),
         ] {
-            let failure = operator_failure(error.clone());
+            let failure = operator_failure(error.clone(), Named::ByEndpoints);
             assert_eq!(failure.exit().number(), exit, "{error:?}");
         }
     }

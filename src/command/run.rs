@@ -37,11 +37,11 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
 
-    /// Cores to run shards on: auto, a list such as 2-15, or anywhere:N
+    /// Core to run on: auto, its number, or anywhere:1
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
 
-    /// One setting; may be repeated
+    /// One setting, above file and environment; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

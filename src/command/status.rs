@@ -6,7 +6,7 @@
 use super::Outcome;
 use super::arguments::Globals;
 use super::console::{Console, table};
-use super::operator_failure::operator_failure;
+use super::operator_failure::{Named, operator_failure};
 use super::overview::{Overview, Reason, Seen};
 use crate::codes::Exit;
 use clap::Args;
@@ -30,8 +30,8 @@ impl Status {
     )]
     pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
         let deadline = Deadline::after(globals.timeout);
-        let map =
-            ask_cluster(&globals.addresses(), &MapRequest, deadline).map_err(operator_failure)?;
+        let map = ask_cluster(&globals.addresses(), &MapRequest, deadline)
+            .map_err(|error| operator_failure(error, Named::ByEndpoints))?;
         let mut seen = BTreeMap::new();
         for (asked, node) in map.nodes.iter().enumerate() {
             let share = deadline.share(map.nodes.len() - asked);
@@ -47,7 +47,7 @@ impl Status {
 fn see(address: &str, deadline: Deadline) -> Seen {
     match all_pages(address, deadline) {
         Ok(status) => Seen::Up(Box::new(status)),
-        Err(error) => Seen::Down(operator_failure(error)),
+        Err(error) => Seen::Down(operator_failure(error, Named::ByEndpoints)),
     }
 }
 

@@ -57,11 +57,10 @@ pub(super) fn demand_empty(directory: &Path) -> Result<(), Failure> {
 /// # Errors
 /// `NotFormatted`, `ForeignFile`, or what the file system refused.
 pub(super) fn demand_formatted(directory: &Path) -> Result<(), Failure> {
-    let names = match names(directory) {
-        Ok(names) => names,
-        Err(_) if !directory.exists() => return Err(not_formatted(directory)),
-        Err(failure) => return Err(failure),
-    };
+    if matches!(directory.try_exists(), Ok(false)) {
+        return Err(not_formatted(directory));
+    }
+    let names = names(directory)?;
     if !names
         .iter()
         .any(|name| MANIFEST_FILES.contains(&name.as_str()))

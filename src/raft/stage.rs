@@ -289,4 +289,14 @@ impl Stage {
         }
         sent
     }
+
+    pub(crate) fn take_appends(&mut self) -> Vec<(u16, AppendEntries)> {
+        let mut sent = vec![];
+        for effect in self.take() {
+            if let Effect::SendAppend { to, append } = effect {
+                sent.push((to.number(), append));
+            }
+        }
+        sent
+    }
 }

@@ -93,12 +93,16 @@ impl Core for ShardCore {
 
     fn end_turn(&mut self) {
         self.shard.end_turn();
-        if let Some(failure) = self.shard.take_failure() {
-            self.failure.get_or_insert(failure);
-            if let (Some(code), Some(failure)) = (self.failure(), &self.failure) {
-                tracing::error!(%code, "the shard stops: {failure}");
-            }
+        let Some(failure) = self.shard.take_failure() else {
+            return;
+        };
+        if self.failure.is_none() && self.shard.is_ready_to_stop() {
+            // What leaving cancels, such as the filling of a spare, is no failure of the device.
+            return;
         }
+        let code = code_of(&failure);
+        tracing::error!(%code, "the shard stops: {failure}");
+        self.failure.get_or_insert(failure);
     }
 
     fn has_more(&self) -> bool {
@@ -114,9 +118,13 @@ impl Core for ShardCore {
     }
 
     fn failure(&self) -> Option<Code> {
-        self.failure.as_ref().map(|failure| match failure {
-            ShardError::Storage(_) => Code::LogDeviceFailed,
-            ShardError::Host { .. } | ShardError::Birth { .. } => Code::DirectoryFailed,
-        })
+        self.failure.as_ref().map(code_of)
+    }
+}
+
+const fn code_of(failure: &ShardError) -> Code {
+    match failure {
+        ShardError::Storage(_) => Code::LogDeviceFailed,
+        ShardError::Host { .. } | ShardError::Birth { .. } => Code::DirectoryFailed,
     }
 }

@@ -1,0 +1,183 @@
+//! Three nodes on this machine, formed into a cluster by the command line.
+//!
+//! Clusters of one test run take turns: three processes and a load are all that a small machine can run in time.
+
+use super::node::{Node, margay, text};
+use super::waiting::eventually;
+use margay_client::operator;
+use margay_types::{GroupId, Index};
+use margay_wire::admin::{Chain, GroupStatus, ReplicaRole};
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long one question to a node may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Small segments, so that a test sees many of them.
+const SETTINGS: [&str; 1] = ["log.segment_bytes=8388608"];
+/// What `bench` keyspaces are called here.
+pub(crate) const KEYSPACE: &str = "bench";
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Nodes, and the directory that all of theirs lie in.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    directory: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Nodes that run and belong to nothing.
+    pub(crate) fn blank(count: usize) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let directory = directory.expect("the build folder is writable");
+        let names = (1..=count).map(|number| format!("n{number}"));
+        let nodes = names.map(|name| {
+            let mut node = Node::format(directory.path(), &name, &SETTINGS);
+            node.start();
+            node
+        });
+        Self {
+            nodes: nodes.collect(),
+            directory,
+            _turn: turn,
+        }
+    }
+
+    /// Three nodes, formed, with a keyspace of so many `bench` groups that have leaders.
+    pub(crate) fn with_groups(groups: u32) -> Self {
+        let cluster = Self::blank(3);
+        let nodes = cluster.endpoints().join(",");
+        cluster.succeeds(&["bootstrap", "--name", "prod", "--nodes", &nodes]);
+        let count = groups.to_string();
+        cluster.succeeds(&[
+            "keyspace",
+            "create",
+            KEYSPACE,
+            "--machine",
+            "bench",
+            "--groups",
+            &count,
+        ]);
+        for group in cluster.groups() {
+            cluster.leader(group);
+        }
+        cluster
+    }
+
+    /// A directory for whatever else a test needs.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// All addresses.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::address).collect()
+    }
+
+    /// Runs an operator's command against the nodes.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> Output {
+        let endpoints = self.endpoints().join(",");
+        let mut command = margay(arguments);
+        command.args(["-e", &endpoints, "--timeout", "30s"]);
+        command.output().expect("the binary was built")
+    }
+
+    /// Runs an operator's command that must succeed, and gives what it printed.
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
+        let output = self.operator(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    /// The groups of the keyspace.
+    pub(crate) fn groups(&self) -> Vec<GroupId> {
+        eventually("the groups of the keyspace", || {
+            let map = operator::map(&self.endpoints(), ANSWER_TIMEOUT);
+            let map = map.map_err(|error| error.to_string())?;
+            let keyspace = map.keyspace(KEYSPACE).ok_or("no keyspace")?;
+            Ok::<_, String>(keyspace.groups.clone())
+        })
+    }
+
+    /// Which node leads a group: of several that say so, the one of the greatest term. Waits until one does.
+    pub(crate) fn leader(&self, group: GroupId) -> usize {
+        self.leader_among(group, |_| true)
+    }
+
+    /// Which of some nodes leads a group.
+    pub(crate) fn leader_among(&self, group: GroupId, asked: impl Fn(usize) -> bool) -> usize {
+        eventually("a leader", || {
+            let leaders = self.nodes.iter().enumerate().filter_map(|(at, node)| {
+                let is_asked = node.is_running() && asked(at);
+                let replica = is_asked.then(|| replica(node, group))?.ok()?;
+                (replica.role == ReplicaRole::Leader).then_some((replica.term, at))
+            });
+            leaders.max().map(|(_, at)| at).ok_or("nobody leads")
+        })
+    }
+
+    /// Waits until all replicas of a group have applied the same entries, and demands that they computed the same.
+    pub(crate) fn demand_agreement(&self, group: GroupId) {
+        let chains: Vec<Chain> = eventually("replicas at one index", || {
+            let chains: Result<Vec<Chain>, _> = self
+                .nodes
+                .iter()
+                .map(|node| operator::chain(&node.address(), group, ANSWER_TIMEOUT))
+                .collect();
+            let chains = chains.map_err(|error| error.to_string())?;
+            let indexes: Vec<Index> = chains.iter().map(|chain| chain.applied.index).collect();
+            let is_one = indexes.windows(2).all(|pair| pair[0] == pair[1]);
+            is_one.then_some(chains).ok_or(format!("{indexes:?}"))
+        });
+        for pair in chains.windows(2) {
+            assert_eq!(
+                pair[0], pair[1],
+                "replicas of {group} computed different things"
+            );
+        }
+        assert!(
+            chains[0].applied.index > Index::ZERO,
+            "nothing was applied in {group}"
+        );
+    }
+
+    /// Demands that the replicas of all groups agree, and that every node ends well.
+    pub(crate) fn finish(mut self) {
+        for group in self.groups() {
+            self.demand_agreement(group);
+        }
+        for node in &mut self.nodes {
+            let ended = node.stop();
+            assert!(ended.success(), "{} ended {ended}", node.address());
+        }
+    }
+
+    /// A blank node beside the cluster, which does not run yet.
+    pub(crate) fn stranger(&self, name: &str) -> Node {
+        Node::format(self.directory(), name, &SETTINGS)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("data of the nodes: {}", text(self.directory()));
+            self.nodes.iter().for_each(Node::show);
+        }
+    }
+}
+
+/// A node's replica of a group.
+pub(crate) fn replica(node: &Node, group: GroupId) -> Result<GroupStatus, String> {
+    let status = node.status()?;
+    let mut groups = status.groups.into_iter();
+    groups
+        .find(|found| found.group == group)
+        .ok_or_else(|| format!("{} has no replica of {group}", node.address()))
+}

@@ -1,0 +1,19 @@
+//! Real nodes, a load that checks every answer, and faults.
+//!
+//! ```text
+//!   test ──> Cluster ──> Node, Node, Node     processes: kill, stop, freeze, start again
+//!     │                    ▲   ▲   ▲
+//!     └────> Load ─────────┴───┴───┘          a thread: sessions, outputs, what they prove
+//! ```
+
+mod cluster;
+mod load;
+mod node;
+mod ports;
+mod session_check;
+mod waiting;
+
+pub(crate) use cluster::{Cluster, KEYSPACE, replica};
+pub(crate) use load::{Load, Shape};
+pub(crate) use node::{Node, margay, text};
+pub(crate) use waiting::{eventually, now, pass};

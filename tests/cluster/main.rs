@@ -1,0 +1,19 @@
+//! Real nodes on loopback: processes, sockets, disks, and kills.
+//!
+//! * `harness` — nodes as processes, and a load that proves exactly-once by the outputs.
+//! * `formation` — a cluster comes to be, and serves.
+//! * `failures` — nodes are killed and stopped under load.
+//! * `pauses` — a leader whose time stands still for a while.
+//! * `space` — much data, small segments, checkpoints.
+//! * `refusals` — hosts that are not fit, and operators who err.
+//! * `strangers` — bytes that are not ours.
+
+mod harness;
+
+mod failures;
+mod formation;
+mod pauses;
+mod refusals;
+mod sandbox;
+mod space;
+mod strangers;

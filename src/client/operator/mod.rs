@@ -154,7 +154,7 @@ pub fn ask_cluster<Q: Question>(
 }
 
 /// Asks each node once, until one answers. Of several failures the one that says most is told: an unknown outcome,
-/// else a refusal, else the last.
+/// else a refusal, else silence, else the last.
 fn round<Q: Question>(
     endpoints: &[String],
     question: &Q,
@@ -187,12 +187,13 @@ fn round<Q: Question>(
 /// How much a failure says about the cluster.
 const fn weight(error: &OperatorError) -> u8 {
     match error {
-        OperatorError::OutcomeUnknown { .. } => 2,
-        OperatorError::Refused { .. } => 1,
+        OperatorError::OutcomeUnknown { .. } => 3,
+        OperatorError::Refused { .. } => 2,
+        // Somebody is there, and busy or stopped.
+        OperatorError::TimedOut { .. } => 1,
         OperatorError::NoAddress
         | OperatorError::NameNotResolved { .. }
         | OperatorError::NotReached { .. }
-        | OperatorError::TimedOut { .. }
         | OperatorError::NotMargay { .. }
         | OperatorError::OtherProtocol { .. }
         | OperatorError::OtherCluster { .. }

@@ -56,7 +56,14 @@ pub(super) struct Globals {
     pub(super) endpoints: Vec<Endpoint>,
 
     /// Form of results
-    #[arg(short, long, global = true, value_enum, value_name = "FORM", default_value_t = Output::Table)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        default_value_t = Output::Table
+    )]
     pub(super) output: Output,
 
     /// How long to wait for the cluster

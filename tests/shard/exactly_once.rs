@@ -59,8 +59,8 @@ fn a_leader_that_was_succeeded_calls_no_session_unknown() {
     );
 }
 
-/// A follower holds commands that it has not applied, more than its memory keeps, when it becomes leader. It counts them
-/// before it takes more, and a command of the old leader's that is sent again is answered and not applied twice.
+/// A follower holds commands that it has not applied, more than its memory keeps, when it becomes leader. It counts
+/// them before it takes more, and a command of the old leader's that is sent again is answered, not applied twice.
 #[test]
 fn a_leader_whose_tail_is_on_disk_counts_it_before_it_takes_commands() {
     let mut world = formed(3, 1);
@@ -77,7 +77,7 @@ fn a_leader_whose_tail_is_on_disk_counts_it_before_it_takes_commands() {
     world.steps(10);
     world.isolate(old);
     world.node(new).holds_writes = false;
-    world.heal();
+    world.cuts.clear();
     world.isolate(old);
     world.until("the follower with the tail leads", |world| {
         leader_of(world, GROUP).filter(|place| *place == new)

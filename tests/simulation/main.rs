@@ -43,7 +43,10 @@ fn a_hundred_seeds_keep_every_promise() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert!(commands > 5_000, "only {commands} commands were done: the seeds prove little");
+    assert!(
+        commands > 5_000,
+        "only {commands} commands were done: the seeds prove little"
+    );
 }
 
 /// One number repeats a run, event by event.

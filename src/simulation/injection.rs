@@ -34,13 +34,20 @@ impl World {
                     self.trace.note(now_ns, &format!("node {place} starts"));
                 }
             }
-            Repair::Room(place) => self.nodes[place].disk.set_capacity_bytes(1 << 30),
+            Repair::Room(place) => self.give_room(place),
             Repair::Mend(paths) => {
                 for (from, to) in paths {
                     self.network.mend(from, to);
                 }
             }
         }
+    }
+
+    /// A disk has room again. What its present life met with is excused.
+    fn give_room(&mut self, place: Place) {
+        let node = &mut self.nodes[place];
+        node.disk.set_capacity_bytes(1 << 30);
+        node.is_disk_faulty |= std::mem::take(&mut node.is_disk_full);
     }
 
     /// Nothing goes wrong any more, and what went wrong is set right.
@@ -55,7 +62,6 @@ impl World {
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
             node.paused_until_ns = 0;
-            node.disk.set_capacity_bytes(1 << 30);
             node.disk.set_plan(FaultPlan::none());
             if matches!(node.phase, Phase::Down) && !node.disk.is_crashed() {
                 node.start(now_ns);
@@ -179,7 +185,7 @@ impl World {
         let plan = FaultPlan::none();
         match kind {
             FaultKind::FullDisk => {
-                node.is_disk_faulty = true;
+                node.is_disk_full = true;
                 node.disk.set_capacity_bytes(0);
                 self.repair_after(2 * long_ns, Repair::Room(place));
             }

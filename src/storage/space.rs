@@ -180,7 +180,8 @@ impl<D: Disk> Log<D> {
     pub fn release(&mut self, group: GroupId, to: Index) -> Index {
         let state = self.groups.expect_mut(group);
         let to = to.min(state.checkpoint_covered);
-        let gone = state.release(to);
+        let has_more = to < state.last.index;
+        let gone = state.release(if has_more { to.previous() } else { to });
         self.ledger.drop_all(gone.iter().map(|item| item.segment));
         to
     }

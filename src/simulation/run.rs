@@ -160,6 +160,7 @@ fn draw_workload(random: &mut Random) -> WorkloadOptions {
         query_permille: random.below(600),
         key_count: between(random, 1, 10),
         filler_bytes_max: if random.chance(1, 4) { 4_000 } else { 64 },
+        connections_per_node: if random.chance(1, 2) { 2 } else { 1 },
         session_timeout_ms: u32::try_from(between(random, 1_000, 5_000)).unwrap_or(1_000),
     }
 }

@@ -4,6 +4,7 @@ use super::clock::BootClock;
 use super::disk::RingDisk;
 use super::driven::{Core, Identity};
 use super::outbox::RingOutbox;
+use crate::codes::Code;
 use crate::shard::{ConnectionId, NodeFacts, PeerId, Shard, ShardError};
 use crate::storage::WriteToken;
 use margay_types::{ClusterId, NodeId, ProcessLife, ShardId};
@@ -92,10 +93,16 @@ impl Core for ShardCore {
 
     fn end_turn(&mut self) {
         self.shard.end_turn();
-        if let Some(failure) = self.shard.take_failure() {
-            tracing::error!(code = "M201", "the shard stops: {failure}");
-            self.failure.get_or_insert(failure);
+        let Some(failure) = self.shard.take_failure() else {
+            return;
+        };
+        if self.failure.is_none() && self.shard.is_ready_to_stop() {
+            // What leaving cancels, such as the filling of a spare, is no failure of the device.
+            return;
         }
+        let code = code_of(&failure);
+        tracing::error!(%code, "the shard stops: {failure}");
+        self.failure.get_or_insert(failure);
     }
 
     fn has_more(&self) -> bool {
@@ -110,13 +117,14 @@ impl Core for ShardCore {
         self.failure.is_some() || self.shard.is_ready_to_stop()
     }
 
-    fn exit_code(&self) -> u8 {
-        match &self.failure {
-            None => super::error::exit::DONE,
-            Some(ShardError::Storage(_)) => super::error::exit::LOG_DEVICE_FAILED,
-            Some(ShardError::Host { .. } | ShardError::Birth { .. }) => {
-                super::error::exit::CONFIGURATION
-            }
-        }
+    fn failure(&self) -> Option<Code> {
+        self.failure.as_ref().map(code_of)
+    }
+}
+
+const fn code_of(failure: &ShardError) -> Code {
+    match failure {
+        ShardError::Storage(_) => Code::LogDeviceFailed,
+        ShardError::Host { .. } | ShardError::Birth { .. } => Code::DirectoryFailed,
     }
 }

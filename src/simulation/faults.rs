@@ -1,6 +1,7 @@
 //! What goes wrong in a world, and how often: drawn per seed, so that every seed is a swarm of its own.
 //!
-//! Each kind of fault is on in some worlds and off in others, at a rate of its own; faults that are always on hide those
+//! Each kind of fault is on in some worlds and off in others, at a rate of its own; faults that are always on hide
+//! those
 //! that need quiet.
 
 use crate::disk_random::Random;

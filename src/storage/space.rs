@@ -205,7 +205,8 @@ impl<D: Disk> Log<D> {
         self.holders(|group, oldest| group.segments().any(|segment| segment == oldest))
     }
 
-    /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other members,
+    /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other
+    /// members,
     /// and no further checkpoint helps them.
     #[must_use]
     pub fn oldest_holders_for_checkpoint(&self) -> Vec<GroupId> {

@@ -4,7 +4,9 @@
 //! or no other user, the test says so and passes.
 
 use crate::harness::{Cluster, Node, margay, text};
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -24,7 +26,7 @@ fn directory() -> TempDir {
 }
 
 /// A program with arguments, and what it ended with.
-fn output(mut command: Command) -> Output {
+fn output(command: &mut Command) -> Output {
     command.output().expect("the program is there")
 }
 
@@ -36,7 +38,7 @@ fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> 
     command.args(["--mount", "sh", "-c", &script, text(directory)]);
     command.arg(env!("CARGO_BIN_EXE_margay")).args(then);
     if is_root() {
-        return Some(output(command));
+        return Some(output(&mut command));
     }
     println!("SKIPPED: mounting {mount:?} takes root");
     None
@@ -73,21 +75,35 @@ fn a_read_only_file_system_is_refused() {
     }
 }
 
-/// The directory is looked at from outside and from inside: a parent that may not be entered says no more than that.
+/// A directory that may not be entered is not called blank, and one that may be read is not used.
 #[test]
-fn a_directory_of_another_user_is_refused_and_not_called_blank() {
+fn a_directory_of_another_user_is_refused() {
     if !is_root() {
         println!("SKIPPED: becoming another user takes root");
         return;
     }
     let directory = directory();
     let node = Node::format(directory.path(), "n1", &[]);
-    for verb in ["format", "run"] {
+    let new = directory.path().join("n2");
+    let as_nobody = |verb: &str, data: &Path| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.arg(env!("CARGO_BIN_EXE_margay"));
-        command.args([verb, "--data", text(node.data())]);
-        demand(&output(command), 3, &["M116", text(node.data()), "65534"]);
+        output(command.args([verb, "--data", text(data)]))
+    };
+    for mode in [0o755, 0o700] {
+        let mode = Permissions::from_mode(mode);
+        fs::set_permissions(directory.path(), mode).expect("it is ours");
+        demand(
+            &as_nobody("format", &new),
+            3,
+            &["M116", text(&new), "65534"],
+        );
+        demand(
+            &as_nobody("run", node.data()),
+            3,
+            &["M116", text(node.data()), "65534"],
+        );
     }
 }
 
@@ -111,7 +127,7 @@ fn a_directory_in_use_is_refused_and_the_owner_goes_on() {
         "listen=127.0.0.1:1",
     ];
     demand(
-        &output(margay(&arguments)),
+        &output(&mut margay(&arguments)),
         20,
         &["M110", text(node.data())],
     );
@@ -122,17 +138,14 @@ fn a_directory_in_use_is_refused_and_the_owner_goes_on() {
 fn a_port_in_use_is_refused_whoever_has_it() {
     let cluster = Cluster::blank(1);
     let other = cluster.stranger("n2");
-    let held = TcpListener::bind("127.0.0.1:0").expect("any free port");
-    let held = held.local_addr().expect("it listens").to_string();
-    // Of another program, then of another node.
-    let kept = TcpListener::bind("127.0.0.1:0").expect("any free port");
-    let kept = kept.local_addr().expect("it listens").to_string();
-    drop(held);
-    for address in [kept, cluster.nodes[0].address()] {
+    let program = TcpListener::bind("127.0.0.1:0").expect("any free port");
+    let program = program.local_addr().map(|it| (program, it.to_string()));
+    let (_held, program) = program.expect("it listens");
+    for address in [program, cluster.nodes[0].address()] {
         let listen = format!("listen={address}");
         let arguments = ["run", "--data", text(other.data()), "--set", &listen];
         demand(
-            &output(margay(&arguments)),
+            &output(&mut margay(&arguments)),
             3,
             &["M103", &address, "in use"],
         );
@@ -181,7 +194,7 @@ fn a_bootstrap_that_meets_a_taken_or_missing_node_leaves_the_blank_ones_blank() 
     let partly = format!("{},{}", blank.address(), gone.address());
     let mut missing = margay(&["bootstrap", "--name", "other", "--nodes", &partly]);
     missing.args(["--timeout", "300ms"]);
-    let refused = output(missing);
+    let refused = output(&mut missing);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     let printed = String::from_utf8_lossy(&refused.stderr);
     assert!(

@@ -11,7 +11,8 @@ use margay_wire::admin::{
     read_answer, write_request,
 };
 use margay_wire::client::{
-    self, Answer, Attach, Attached, Attachment, Command, Open, Query, QueryLevel,
+    self, Answer, Attach, Attached, Attachment, Close, Command, KeepAlive, KeepAliveItem, Open,
+    Query, QueryLevel,
 };
 use margay_wire::refusal::Refusal;
 
@@ -49,6 +50,11 @@ impl Client {
             group: GROUP,
             last_request: 0,
         }
+    }
+
+    /// The number of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.last_request
     }
 
     fn next(&mut self) -> u64 {
@@ -141,6 +147,34 @@ impl Client {
         request
     }
 
+    /// Closes the session so many times over.
+    pub(crate) fn close_again_and_again(
+        &mut self,
+        world: &mut World,
+        session: Session,
+        count: u64,
+    ) {
+        let attachment = session.attached.attachment;
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let request = self.next();
+            Close { attachment }.write(&mut bytes, request);
+        }
+        self.tell(world, bytes);
+    }
+
+    pub(crate) fn keep_alive(&mut self, world: &mut World, session: Session) {
+        let item = KeepAliveItem {
+            attachment: session.attached.attachment,
+            acknowledged_below: SequenceNumber::new(1),
+            events_received: 0,
+        };
+        let request = self.next();
+        let mut bytes = Vec::new();
+        KeepAlive::write(&mut bytes, request, [item].into_iter());
+        self.tell(world, bytes);
+    }
+
     pub(crate) fn count(
         &mut self,
         world: &mut World,
@@ -211,9 +245,18 @@ impl Client {
     }
 
     pub(crate) fn query(&mut self, world: &mut World, level: QueryLevel) -> u64 {
+        self.query_of(world, level, Attachment::NONE)
+    }
+
+    pub(crate) fn query_of(
+        &mut self,
+        world: &mut World,
+        level: QueryLevel,
+        attachment: Attachment,
+    ) -> u64 {
         let payload = postcard::to_allocvec(&Counted).unwrap();
         let query = Query {
-            attachment: Attachment::NONE,
+            attachment,
             group: self.group,
             operation: OperationId::new(1),
             level,
@@ -254,7 +297,7 @@ pub(crate) fn formed(count: usize, groups: u32) -> World {
     world
 }
 
-fn keyspace(groups: u32) -> KeyspaceCreate {
+pub(crate) fn keyspace(groups: u32) -> KeyspaceCreate {
     KeyspaceCreate {
         name: "counters".to_owned(),
         machine: "counter".to_owned(),

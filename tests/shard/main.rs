@@ -10,8 +10,11 @@
 mod births;
 mod client;
 mod exactly_once;
+mod formation;
 mod machine;
 mod reads;
+mod restarts;
 mod room;
+mod sessions;
 mod stopping;
 mod world;

@@ -197,10 +197,6 @@ impl World {
         }
     }
 
-    pub(crate) fn heal(&mut self) {
-        self.cuts.clear();
-    }
-
     fn disconnect(&mut self, a: usize, b: usize) {
         if !self.up.remove(&(a.min(b), a.max(b))) {
             return;

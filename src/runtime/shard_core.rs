@@ -5,7 +5,7 @@ use super::disk::RingDisk;
 use super::driven::{Core, Identity};
 use super::outbox::RingOutbox;
 use crate::shard::{ConnectionId, NodeFacts, PeerId, Shard, ShardError};
-use crate::storage::WriteToken;
+use crate::storage::{StorageError, WriteToken};
 use margay_types::{ClusterId, NodeId, ProcessLife, ShardId};
 use margay_wire::{Frame, Hello};
 use std::io;
@@ -36,6 +36,16 @@ impl ShardCore {
             failure: None,
         }
     }
+}
+
+/// Cold work that is cancelled because the core stops (a spare segment that was being filled) says nothing about the
+/// device.
+fn is_of_leaving(failure: &ShardError) -> bool {
+    let cancelled = Some(libc::ECANCELED);
+    matches!(
+        failure,
+        ShardError::Storage(StorageError::Io { cause, .. }) if cause.raw_os_error() == cancelled
+    )
 }
 
 impl Core for ShardCore {
@@ -92,7 +102,8 @@ impl Core for ShardCore {
 
     fn end_turn(&mut self) {
         self.shard.end_turn();
-        if let Some(failure) = self.shard.take_failure() {
+        let failure = self.shard.take_failure();
+        if let Some(failure) = failure.filter(|failure| !is_of_leaving(failure)) {
             tracing::error!(code = "M201", "the shard stops: {failure}");
             self.failure.get_or_insert(failure);
         }
@@ -118,5 +129,21 @@ impl Core for ShardCore {
                 super::error::exit::CONFIGURATION
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_spare_whose_filling_was_cancelled_is_no_failure_of_the_device() {
+        let failed = |code| {
+            let cause = io::Error::from_raw_os_error(code);
+            ShardError::Storage(StorageError::io("fill", Path::new("7.segment"), cause))
+        };
+        assert!(is_of_leaving(&failed(libc::ECANCELED)));
+        assert!(!is_of_leaving(&failed(libc::EIO)));
     }
 }

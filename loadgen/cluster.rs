@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::options::Run;
 use crate::processes::Processes;
 use crate::stop::Stop;
-use margay_client::{ClientError, operator};
+use margay_client::operator::{self, OperatorError};
 use margay_types::{GroupId, NodeId};
 use margay_wire::admin::{
     Durability, KeyspaceCreate, KeyspaceCreated, KeyspaceRefusal, Map, ReplicaRole, Status,
@@ -231,7 +231,7 @@ impl Cluster {
 fn keyspace_groups(endpoints: &[String], options: &Run) -> Result<Vec<GroupId>, Failure> {
     let what = "find the keyspace";
     let list = operator::keyspace_list(endpoints, ASK_TIME)
-        .map_err(|error| Failure::of_client(what, &error))?;
+        .map_err(|error| Failure::of_operator(what, &error))?;
     let known = list
         .keyspaces
         .into_iter()
@@ -267,7 +267,7 @@ fn create_keyspace(endpoints: &[String], options: &Run) -> Result<Vec<GroupId>, 
                 .with("keyspace", &options.keyspace)
                 .with("reason", refusal_text(&refusal)))
         }
-        Err(error) => Err(Failure::of_client("make the keyspace", &error)),
+        Err(error) => Err(Failure::of_operator("make the keyspace", &error)),
     }
 }
 
@@ -284,7 +284,7 @@ fn refusal_text(refusal: &KeyspaceRefusal) -> String {
 
 fn ask_map(endpoints: &[String]) -> Result<Map, Failure> {
     operator::map(endpoints, ASK_TIME)
-        .map_err(|error| Failure::of_client("reach the cluster", &error))
+        .map_err(|error| Failure::of_operator("reach the cluster", &error))
 }
 
 /// The whole state of a node; `None` when it does not answer.
@@ -299,7 +299,7 @@ fn status_of(node: &margay_wire::admin::MapNode) -> Option<Status> {
     Some(status)
 }
 
-fn page(address: &str, from_group: GroupId) -> Result<Status, ClientError> {
+fn page(address: &str, from_group: GroupId) -> Result<Status, OperatorError> {
     let request = StatusRequest {
         from_group,
         groups_max: PAGE_GROUPS,

@@ -8,6 +8,7 @@
 
 use margay_client::ClientError;
 use margay_client::error::Conclusion;
+use margay_client::operator::OperatorError;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -66,12 +67,12 @@ impl Failure {
 
     /// A request to the cluster has no result.
     pub(crate) fn of_client(what: &str, error: &ClientError) -> Self {
-        let exit = match error.conclusion() {
-            Conclusion::NotApplied => Exit::NotReached,
-            Conclusion::Refused => Exit::Refused,
-            Conclusion::Unknown => Exit::OutcomeUnknown,
-        };
-        Self::new(exit, format!("cannot {what}")).with("reason", error)
+        Self::new(exit(error.conclusion()), format!("cannot {what}")).with("reason", error)
+    }
+
+    /// An operator's question has no answer.
+    pub(crate) fn of_operator(what: &str, error: &OperatorError) -> Self {
+        Self::new(exit(error.conclusion()), format!("cannot {what}")).with("reason", error)
     }
 
     /// Adds a fact; facts are printed in the order in which they are added.
@@ -89,6 +90,15 @@ impl Failure {
 
     pub(crate) const fn exit(&self) -> Exit {
         self.exit
+    }
+}
+
+/// What a process says of what its user may conclude.
+const fn exit(conclusion: Conclusion) -> Exit {
+    match conclusion {
+        Conclusion::NotApplied => Exit::NotReached,
+        Conclusion::Refused => Exit::Refused,
+        Conclusion::Unknown => Exit::OutcomeUnknown,
     }
 }
 

@@ -5,11 +5,12 @@
 //! ```
 
 use crate::admin::system::System;
+use crate::codes::Code;
 use crate::command::Start;
 use crate::config::Config;
 use crate::limits;
 use crate::runtime::disk_probe::{self, DiskFacts};
-use crate::runtime::{CoreSeams, Executor, ExecutorConfig, RuntimeError, ShardCore, exit};
+use crate::runtime::{CoreSeams, Executor, ExecutorConfig, RuntimeError, ShardCore};
 use crate::shard::{BootError, NodeFacts, Shard, ShardError, boot};
 use crate::storage::LogOptions;
 use crate::storage::recovery::RecoveryError;
@@ -30,11 +31,11 @@ struct Plan {
     machines: Registry,
 }
 
-/// Runs the shards of a node until it is asked to stop; gives what the process shall exit with.
+/// Runs the shards of a node until it is asked to stop; gives why a shard gave up, if one did.
 ///
 /// # Errors
 /// What the machine refuses, or why a shard could not be made.
-pub(crate) fn run(machines: &Registry, start: Start) -> Result<u8, RuntimeError> {
+pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, RuntimeError> {
     let Start {
         config,
         node,
@@ -60,7 +61,7 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<u8, RuntimeError>
     }
     let ended = executor.wait();
     drop(lock);
-    ended.map(|exit| exit.exit_code)
+    ended.map(|exit| exit.failure)
 }
 
 impl Plan {
@@ -88,25 +89,25 @@ impl Plan {
 }
 
 fn not_booted(error: &BootError) -> RuntimeError {
-    let exit_code = match error {
+    let code = match error {
         BootError::Storage(_) | BootError::Recovery(RecoveryError::Storage(_)) => {
-            exit::LOG_DEVICE_FAILED
+            Code::LogDeviceFailed
         }
         BootError::Recovery(
             RecoveryError::AloneAndDamaged { .. } | RecoveryError::NoSpare { .. },
         )
-        | BootError::Restore(_) => exit::CONFIGURATION,
+        | BootError::Restore(_) => Code::DirectoryFailed,
     };
     RuntimeError::Core {
         message: error.to_string(),
-        exit_code,
+        code,
     }
 }
 
 fn not_made(error: &ShardError) -> RuntimeError {
     RuntimeError::Core {
         message: error.to_string(),
-        exit_code: exit::CONFIGURATION,
+        code: Code::DirectoryFailed,
     }
 }
 

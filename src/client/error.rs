@@ -1,7 +1,7 @@
 //! What went wrong, and what the caller can conclude.
 
 use margay_types::GroupId;
-use margay_wire::{Code, Refusal, WireError};
+use margay_wire::Refusal;
 use thiserror::Error;
 
 /// Why a command was not even taken; it has no number and was not sent.
@@ -40,9 +40,6 @@ pub enum ClientError {
     /// The cluster said no; nothing was changed.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The hello was refused.
-    #[error("connection refused: {}", .0.text())]
-    HelloRefused(Code),
     /// No keyspace, or no group, of this name.
     #[error("no keyspace {0:?}")]
     NoKeyspace(String),
@@ -63,12 +60,6 @@ pub enum ClientError {
     BadAnswer(String),
 }
 
-impl From<WireError> for ClientError {
-    fn from(error: WireError) -> Self {
-        Self::BadAnswer(error.to_string())
-    }
-}
-
 /// What is known when a call has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
@@ -87,7 +78,6 @@ impl ClientError {
         match self {
             Self::NotReached { .. } | Self::TimedOut => Conclusion::NotApplied,
             Self::Refused(_)
-            | Self::HelloRefused(_)
             | Self::NoKeyspace(_)
             | Self::NoGroup(_)
             | Self::NoOutput(_)

@@ -2,7 +2,7 @@
 
 use crate::blocking::Client;
 use crate::error::{ClientError, Conclusion};
-use crate::operator;
+use crate::operator::{self, OperatorError};
 use crate::options::Options;
 use crate::typed::Session;
 use margay_machine::{Apply, Commit, Context, Machine, Never, View, operations};
@@ -301,7 +301,10 @@ fn nobody_listening_is_not_reached() {
     let conclusion = error.as_ref().map(ClientError::conclusion);
     assert_eq!(conclusion, Some(Conclusion::NotApplied), "{error:?}");
     let error = operator::node_info(&address, short).expect_err("nobody listens");
-    assert!(matches!(error, ClientError::NotReached { .. }), "{error:?}");
+    assert!(
+        matches!(error, OperatorError::NotReached { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -321,7 +324,8 @@ fn operators_ask_nodes_and_leaders() {
     let created = operator::keyspace_create(&endpoints, &asked, TIMEOUT);
     assert_eq!(created, Ok(KeyspaceCreated::Existed(keyspace())));
     let refused = operator::chain(&address, GROUP, TIMEOUT);
-    assert_eq!(refused, Err(ClientError::Refused(Refusal::BadRequest)));
+    let refusal = refused.as_ref().err().and_then(OperatorError::refusal);
+    assert_eq!(refusal, Some(&Refusal::BadRequest));
     assert_eq!(
         refused.map_err(|error| error.conclusion()),
         Err(Conclusion::Refused)

@@ -21,6 +21,9 @@ pub struct Failure {
 /// The key in front of a remedy.
 const REMEDY: &str = "do";
 
+/// The key in front of what somebody else said about it.
+const REASON: &str = "reason";
+
 impl Failure {
     /// The situation alone; facts follow by [`Self::with`].
     #[must_use]
@@ -42,6 +45,17 @@ impl Failure {
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {
         self.with(REMEDY, remedy)
+    }
+
+    /// The situation and its reasons on one line, where a list has a line for it.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let reasons = self.facts.iter().filter(|(key, _)| *key == REASON);
+        let mut summary = self.code.title().to_owned();
+        for (_, reason) in reasons {
+            summary += &format!(": {}", reason.replace('\n', " "));
+        }
+        summary
     }
 
     /// Which situation.

@@ -1,5 +1,6 @@
 //! What people type: global options and verbs.
 
+use super::argument_value;
 use super::bootstrap::Bootstrap;
 use super::endpoint::Endpoint;
 use super::format::Format;
@@ -33,12 +34,13 @@ pub(super) enum Verb {
 
 /// Options that every verb takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every verb")]
 pub(super) struct Globals {
     /// Configuration of this node
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Nodes to ask; the first that answers serves
+    /// Nodes to ask
     #[arg(
         short,
         long,
@@ -46,16 +48,20 @@ pub(super) struct Globals {
         value_name = "HOST:PORT,..",
         value_delimiter = ','
     )]
-    #[arg(env = "MARGAY_ENDPOINTS", default_value = "127.0.0.1:7400")]
+    #[arg(
+        env = "MARGAY_ENDPOINTS",
+        hide_env_values = true,
+        default_value = "127.0.0.1:7400"
+    )]
     pub(super) endpoints: Vec<Endpoint>,
 
-    /// Form of what is printed
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    /// Form of results
+    #[arg(short, long, global = true, value_enum, value_name = "FORM", default_value_t = Output::Table)]
     pub(super) output: Output,
 
     /// How long to wait for the cluster
     #[arg(long, global = true, value_name = "TIME", default_value = "5s")]
-    #[arg(value_parser = humantime::parse_duration)]
+    #[arg(value_parser = argument_value::time)]
     pub(super) timeout: Duration,
 
     /// Print results and errors only
@@ -66,27 +72,31 @@ pub(super) struct Globals {
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 
-    /// Colours in messages
+    /// Colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(super) color: Color,
 }
 
-/// Form of what is printed.
+impl Globals {
+    /// The nodes to ask, by name.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.endpoints.iter().map(Endpoint::to_string).collect()
+    }
+}
+
+/// Form of what is printed: a table for people, or one object for programs.
+///
+/// Its values have no texts of their own: clap would print the help of every option over several lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// For people.
     Table,
-    /// One object, for programs.
     Json,
 }
 
-/// When messages are coloured.
+/// When messages are coloured. `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }

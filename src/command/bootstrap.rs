@@ -11,33 +11,29 @@
 //! any point where an attempt before may have stopped.
 
 use super::Outcome;
+use super::argument_value;
 use super::arguments::Globals;
-use super::cluster::refused;
-use super::connection::{Effect, NoAnswer, ask};
 use super::console::Console;
-use super::deadline::Deadline;
 use super::endpoint::Endpoint;
+use super::operator_failure::{Named, operator_failure};
 use crate::codes::{Code, Exit, Failure};
 use clap::Args;
+use margay_client::operator::{Deadline, PAUSE, Question, ask};
 use margay_types::{ClusterId, GroupId, NodeId};
 use margay_wire::admin::{
-    Bootstrap as Form, BootstrapAnswer, Formation, MapRequest, NodeInfo, NodeInfoRequest, Request,
+    Bootstrap as Form, BootstrapAnswer, Formation, MapRequest, NodeInfo, NodeInfoRequest,
 };
 use margay_wire::genesis::{Genesis, GenesisNode};
 use serde::Serialize;
-use std::time::Duration;
-
-/// Between two attempts to reach a node that starts, or to see a leader.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Form a cluster from blank nodes that run
 #[derive(Args, Debug)]
 pub(super) struct Bootstrap {
     /// What the cluster is called
-    #[arg(long)]
+    #[arg(long, value_parser = argument_value::name)]
     name: String,
 
-    /// All nodes of the new cluster, by the addresses that they shall have in it
+    /// All nodes of the new cluster, by the addresses that they keep
     #[arg(
         long,
         value_name = "HOST:PORT,..",
@@ -109,7 +105,7 @@ impl Bootstrap {
     ) -> Result<Vec<Candidate<'_>>, Failure> {
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
         for endpoint in &self.nodes {
-            let info = insist(endpoint, &NodeInfoRequest, Effect::Reads, deadline)?;
+            let info = insist(endpoint, &NodeInfoRequest, deadline)?;
             console.detail(&format!(
                 "{endpoint} is node incarnation {}",
                 info.incarnation
@@ -147,7 +143,7 @@ impl Bootstrap {
     fn wait_for_leader(&self, cluster: ClusterId, deadline: Deadline) -> Result<NodeId, Failure> {
         loop {
             for endpoint in &self.nodes {
-                if let Ok(map) = ask(endpoint, &MapRequest, Effect::Reads, deadline)
+                if let Ok(map) = ask(&endpoint.to_string(), &MapRequest, deadline)
                     && let Some(leader) = map.group(GroupId::SYSTEM).and_then(|group| group.leader)
                 {
                     return Ok(leader.node);
@@ -192,7 +188,7 @@ fn form(candidate: &Candidate<'_>, genesis: &Genesis, deadline: Deadline) -> Res
         genesis: genesis.encode(),
     };
     let endpoint = candidate.endpoint;
-    match insist(endpoint, &request, Effect::Changes, deadline)? {
+    match insist(endpoint, &request, deadline)? {
         BootstrapAnswer::Formed | BootstrapAnswer::SameAttempt => Ok(()),
         BootstrapAnswer::OtherCluster { cluster, name } => Err(taken(endpoint, &name, cluster)),
         BootstrapAnswer::NotBlank => Err(Failure::new(Code::NodeNotBlank)
@@ -212,26 +208,19 @@ fn form(candidate: &Candidate<'_>, genesis: &Genesis, deadline: Deadline) -> Res
     }
 }
 
-/// Asks one node until it answers. Every request of a bootstrap may be repeated.
-fn insist<R: Request>(
+/// Asks one node until it answers. Every question of a bootstrap may be repeated.
+fn insist<Q: Question>(
     endpoint: &Endpoint,
-    request: &R,
-    effect: Effect,
+    question: &Q,
     deadline: Deadline,
-) -> Result<R::Answer, Failure> {
+) -> Result<Q::Answer, Failure> {
     loop {
-        let (failure, may_pass) = match ask(endpoint, request, effect, deadline) {
+        let error = match ask(&endpoint.to_string(), question, deadline) {
             Ok(answer) => return Ok(answer),
-            Err(NoAnswer::Refused(refusal)) => {
-                (refused(endpoint, &refusal), refusal.is_transient())
-            }
-            Err(NoAnswer::Failed(failure)) => {
-                let may_pass = matches!(failure.code(), Code::Unreachable | Code::OutcomeUnknown);
-                (failure, may_pass)
-            }
+            Err(error) => error,
         };
-        if !may_pass || !deadline.pause(PAUSE) {
-            return Err(failure);
+        if !error.may_pass() || !deadline.pause(PAUSE) {
+            return Err(operator_failure(error, Named::ByNodes));
         }
     }
 }

@@ -110,7 +110,9 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
     } else if error.kind() == ErrorKind::ReadOnlyFilesystem {
         failure(Code::ReadOnly).remedy("mount the file system for writing")
     } else {
-        failure(Code::DirectoryFailed).with("reason", error)
+        failure(Code::DirectoryFailed)
+            .with("reason", error)
+            .remedy("see that the directory is on a disk of this machine that takes files")
     }
 }
 

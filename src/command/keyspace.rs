@@ -1,15 +1,14 @@
 //! `margay keyspace`: named sets of groups.
 
 use super::Outcome;
+use super::argument_value;
 use super::arguments::Globals;
-use super::cluster::Cluster;
-use super::connection::Effect;
 use super::console::{Console, table};
+use super::operator_failure::{Named, operator_failure};
 use crate::codes::{Code, Exit, Failure};
 use clap::{Args, Subcommand};
-use margay_wire::admin::{
-    Keyspace as Known, KeyspaceCreate, KeyspaceCreated, KeyspaceListRequest, KeyspaceRefusal,
-};
+use margay_client::operator;
+use margay_wire::admin::{Keyspace as Known, KeyspaceCreate, KeyspaceCreated, KeyspaceRefusal};
 use serde::Serialize;
 use std::fs;
 use std::path::PathBuf;
@@ -31,23 +30,25 @@ enum Verb {
 #[derive(Args, Debug)]
 struct Create {
     /// What it is called
+    #[arg(value_parser = argument_value::name)]
     name: String,
 
-    /// The machine of its groups
-    #[arg(long)]
+    /// The machine of its groups, as the servers know it
+    #[arg(long, value_parser = argument_value::name)]
     machine: String,
 
     /// The version of the machine that its groups start with
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     machine_version: u32,
 
     /// How many groups its keys are spread over
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     groups: u32,
 
     /// Members of each group; all nodes when it is left out
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
-    replicas: u16,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    replicas: Option<u16>,
 
     /// Options of the machine, as its own codec encodes them
     #[arg(long, value_name = "FILE")]
@@ -98,9 +99,11 @@ impl Create {
             machine_version: self.machine_version,
             options: self.options_bytes()?,
             groups: self.groups,
-            replicas: self.replicas,
+            // None stands for all nodes, whose number only the cluster knows.
+            replicas: self.replicas.unwrap_or(0),
         };
-        let answer = Cluster::new(globals).ask(&request, Effect::Changes)?;
+        let answer = operator::keyspace_create(&globals.addresses(), &request, globals.timeout)
+            .map_err(|error| operator_failure(error, Named::ByEndpoints))?;
         let (keyspace, existed) = match answer {
             KeyspaceCreated::Created(keyspace) => (keyspace, false),
             KeyspaceCreated::Existed(keyspace) => (keyspace, true),
@@ -172,7 +175,8 @@ impl List {
         reason = "a verb without options is a verb all the same"
     )]
     fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
-        let list = Cluster::new(globals).ask(&KeyspaceListRequest, Effect::Reads)?;
+        let list = operator::keyspace_list(&globals.addresses(), globals.timeout)
+            .map_err(|error| operator_failure(error, Named::ByEndpoints))?;
         let report = ListReport {
             schema: 1,
             index: list.index.number(),

@@ -10,18 +10,17 @@
 //! A verb returns what happened as a value; this file prints failures and turns them into exit codes, in one
 //! place. A verb that does nothing yet does not exist.
 
+mod argument_value;
 mod arguments;
 mod bootstrap;
-mod cluster;
-mod connection;
 mod console;
 mod data_directory;
-mod deadline;
 mod endpoint;
 mod format;
 mod identity;
 mod keyspace;
 mod logging;
+mod operator_failure;
 mod overview;
 mod run;
 mod runtime_failure;

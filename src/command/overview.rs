@@ -1,6 +1,7 @@
 //! The state of a cluster, put together from what its nodes say.
 
-use margay_types::{GroupId, Index, NodeId};
+use crate::codes::Failure;
+use margay_types::{GroupId, Index, NodeId, ShardId};
 use margay_wire::admin::{GroupStatus, Map, MapNode, MemberType, ReplicaRole, SpaceMark, Status};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ pub(super) enum Seen {
     /// It answers.
     Up(Box<Status>),
     /// It does not, and why.
-    Down(String),
+    Down(Failure),
 }
 
 /// The whole, as programs read it.
@@ -60,7 +61,12 @@ pub(super) struct GroupsOverview {
 pub(super) struct Reason {
     pub(super) code: u16,
     pub(super) node: String,
-    pub(super) since_ms: u64,
+    /// For how long; null when nobody counts it.
+    pub(super) since_ms: Option<u64>,
+    /// The shard, where it is of one.
+    pub(super) shard: Option<u16>,
+    /// The group, where it is of one.
+    pub(super) group: Option<u32>,
     pub(super) text: String,
 }
 
@@ -193,14 +199,18 @@ fn health(map: &Map, seen: &BTreeMap<NodeId, Seen>) -> Vec<Reason> {
             Some(Seen::Up(status)) => reasons.extend(status.health.iter().map(|reason| Reason {
                 code: reason.code,
                 node: node.address.clone(),
-                since_ms: reason.since_ms,
+                since_ms: Some(reason.since_ms),
+                shard: reason.shard.map(ShardId::number),
+                group: reason.group.map(GroupId::number),
                 text: reason.text.clone(),
             })),
-            Some(Seen::Down(reason)) => reasons.push(Reason {
-                code: crate::codes::Code::Unreachable.number(),
+            Some(Seen::Down(failure)) => reasons.push(Reason {
+                code: failure.code().number(),
                 node: node.address.clone(),
-                since_ms: 0,
-                text: reason.clone(),
+                since_ms: None,
+                shard: None,
+                group: None,
+                text: failure.summary(),
             }),
             None => {}
         }

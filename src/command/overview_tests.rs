@@ -1,8 +1,9 @@
 //! What the whole shows that no node knows alone.
 
 use super::*;
+use crate::codes::Code;
 use margay_types::{ClusterId, Incarnation, ProcessLife, ReplicaNumber, ShardId, Term};
-use margay_wire::admin::{Formation, LeaderHint, MapGroup, MemberStatus};
+use margay_wire::admin::{Formation, HealthReason, LeaderHint, MapGroup, MemberStatus};
 
 const ONE: NodeId = NodeId::new(1);
 const TWO: NodeId = NodeId::new(2);
@@ -61,6 +62,13 @@ fn group(group: u32, role: ReplicaRole, commit: u64, applied: u64) -> GroupStatu
     }
 }
 
+fn down() -> Seen {
+    let failure = Failure::new(Code::Unreachable)
+        .with("node", "n2:7400")
+        .with("reason", "connection refused");
+    Seen::Down(failure)
+}
+
 fn up(groups: Vec<GroupStatus>) -> Seen {
     Seen::Up(Box::new(Status {
         version: "0.1.0".to_owned(),
@@ -86,12 +94,19 @@ fn a_group_that_no_replica_leads_is_named_whatever_hints_say() {
                 group(1, ReplicaRole::Follower, 2, 2),
             ]),
         ),
-        (TWO, Seen::Down("refused".to_owned())),
+        (TWO, down()),
     ]);
     let overview = Overview::new(&map(&[0, 1]), &seen);
     assert_eq!(overview.groups.without_leader, [1]);
     assert_eq!(overview.nodes[1].state, "down");
-    assert_eq!(overview.health.len(), 1, "{:?}", overview.health);
+    let [reason] = &overview.health[..] else {
+        panic!("{:?}", overview.health)
+    };
+    assert_eq!((reason.code, reason.node.as_str()), (141, "n2:7400"));
+    assert_eq!(
+        reason.text,
+        "the node cannot be reached: connection refused"
+    );
 }
 
 #[test]
@@ -114,4 +129,25 @@ fn a_stopped_machine_is_named_once() {
     };
     let seen = BTreeMap::from([(ONE, up(vec![stopped()])), (TWO, up(vec![stopped()]))]);
     assert_eq!(Overview::new(&map(&[3]), &seen).groups.stopped, [3]);
+}
+
+#[test]
+fn what_a_node_says_is_wrong_with_it_stands_in_the_health_of_the_whole() {
+    let Seen::Up(mut status) = up(vec![]) else {
+        unreachable!("it is up")
+    };
+    status.health.push(HealthReason {
+        code: 212,
+        since_ms: 41_000,
+        shard: Some(ShardId::new(3)),
+        group: None,
+        text: "O_DSYNC p99 4.2 s".to_owned(),
+    });
+    let overview = Overview::new(&map(&[0]), &BTreeMap::from([(ONE, Seen::Up(status))]));
+    assert_eq!(overview.nodes[0].state, "unwell");
+    let object = serde_json::to_value(&overview.health[0]).expect("it is JSON");
+    assert_eq!(object["code"], 212);
+    assert_eq!(object["since_ms"], 41_000);
+    assert_eq!(object["shard"], 3);
+    assert_eq!(object["text"], "O_DSYNC p99 4.2 s");
 }

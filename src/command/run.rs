@@ -16,10 +16,10 @@ use super::console::Console;
 use super::data_directory::{LOCK_FILE, demand_direct_io, demand_formatted};
 use super::identity;
 use super::logging;
-use super::runtime_failure::{ended, runtime_failure};
+use super::runtime_failure::runtime_failure;
 use super::settings;
 use super::version::version;
-use crate::codes::{Code, Failure};
+use crate::codes::{Code, Exit, Failure};
 use crate::config::{Config, Cores, Layers};
 use crate::runtime::{DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, probe};
 use crate::storage::node_manifest::NodeManifest;
@@ -37,17 +37,17 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
 
-    /// Cores to run shards on: auto, a list such as 2-15, or anywhere:N
+    /// Core to run on: auto, its number, or anywhere:1
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
 
-    /// One setting; may be repeated
+    /// One setting, above file and environment; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
-/// Runs the shards of a node until it stops, and gives what the process shall exit with.
-pub(crate) type Serve<'a> = dyn Fn(Start) -> Result<u8, RuntimeError> + 'a;
+/// Runs the shards of a node until it stops, and gives why a shard gave up, if one did.
+pub(crate) type Serve<'a> = dyn Fn(Start) -> Result<Option<Code>, RuntimeError> + 'a;
 
 /// A node that may be started: its directory is good, and ours alone.
 #[derive(Debug)]
@@ -75,7 +75,11 @@ impl Run {
         let start = Start::prepare(config)?;
         console.note(&start.greeting());
         let _lines = logging::start(globals);
-        ended(serve(start).map_err(runtime_failure)?)
+        match serve(start).map_err(runtime_failure)? {
+            None => Ok(Exit::Done),
+            // What it was is in the log, above.
+            Some(code) => Err(Failure::new(code)),
+        }
     }
 
     fn layers(&self, globals: &Globals) -> Result<Layers, Failure> {

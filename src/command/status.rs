@@ -5,16 +5,16 @@
 
 use super::Outcome;
 use super::arguments::Globals;
-use super::cluster::{Cluster, refused};
-use super::connection::{Effect, NoAnswer};
 use super::console::{Console, table};
-use super::endpoint::Endpoint;
-use super::overview::{Overview, Seen};
-use crate::codes::{Exit, Failure};
+use super::operator_failure::{Named, operator_failure};
+use super::overview::{Overview, Reason, Seen};
+use crate::codes::Exit;
 use clap::Args;
+use margay_client::operator::{Deadline, OperatorError, ask, ask_cluster};
 use margay_types::GroupId;
 use margay_wire::admin::{MapRequest, Status as NodeStatus, StatusRequest};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Groups in one answer.
 const PAGE_GROUPS: u32 = 1024;
@@ -29,11 +29,13 @@ impl Status {
         reason = "a verb without options is a verb all the same"
     )]
     pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
-        let cluster = Cluster::new(globals);
-        let map = cluster.ask(&MapRequest, Effect::Reads)?;
+        let deadline = Deadline::after(globals.timeout);
+        let map = ask_cluster(&globals.addresses(), &MapRequest, deadline)
+            .map_err(|error| operator_failure(error, Named::ByEndpoints))?;
         let mut seen = BTreeMap::new();
-        for node in &map.nodes {
-            seen.insert(node.node, see(&cluster, &node.address));
+        for (asked, node) in map.nodes.iter().enumerate() {
+            let share = deadline.share(map.nodes.len() - asked);
+            seen.insert(node.node, see(&node.address, share));
         }
         let overview = Overview::new(&map, &seen);
         console.result(&overview, text);
@@ -42,43 +44,29 @@ impl Status {
 }
 
 /// Asks a node for its whole state; one that does not answer is seen as down, and why.
-fn see(cluster: &Cluster<'_>, address: &str) -> Seen {
-    let endpoint: Endpoint = match address.parse() {
-        Ok(endpoint) => endpoint,
-        Err(reason) => return Seen::Down(reason),
-    };
-    match all_pages(cluster, &endpoint) {
+fn see(address: &str, deadline: Deadline) -> Seen {
+    match all_pages(address, deadline) {
         Ok(status) => Seen::Up(Box::new(status)),
-        Err(failure) => Seen::Down(failure.code().title().to_owned()),
+        Err(error) => Seen::Down(operator_failure(error, Named::ByEndpoints)),
     }
 }
 
-fn all_pages(cluster: &Cluster<'_>, endpoint: &Endpoint) -> Result<NodeStatus, Failure> {
-    let mut status = page(cluster, endpoint, GroupId::SYSTEM)?;
+fn all_pages(address: &str, deadline: Deadline) -> Result<NodeStatus, OperatorError> {
+    let page = |from_group| {
+        let request = StatusRequest {
+            from_group,
+            groups_max: PAGE_GROUPS,
+        };
+        ask(address, &request, deadline)
+    };
+    let mut status = page(GroupId::SYSTEM)?;
     while let Some(from_group) = status.more_from {
-        let next = page(cluster, endpoint, from_group)?;
+        let next = page(from_group)?;
         status.groups.extend(next.groups);
         // A node that sends the same page for ever is not worth an endless loop.
         status.more_from = next.more_from.filter(|more| *more > from_group);
     }
     Ok(status)
-}
-
-fn page(
-    cluster: &Cluster<'_>,
-    endpoint: &Endpoint,
-    from_group: GroupId,
-) -> Result<NodeStatus, Failure> {
-    let request = StatusRequest {
-        from_group,
-        groups_max: PAGE_GROUPS,
-    };
-    cluster
-        .ask_node(endpoint, &request, Effect::Reads)
-        .map_err(|no| match no {
-            NoAnswer::Failed(failure) => failure,
-            NoAnswer::Refused(refusal) => refused(endpoint, &refusal),
-        })
 }
 
 /// The table, one line about groups, one line per thing that is wrong.
@@ -103,10 +91,29 @@ fn text(overview: &Overview) -> String {
         ]
     });
     let mut lines = vec![table(&header, rows), groups_line(overview)];
-    for reason in &overview.health {
-        lines.push(format!("M{} {}: {}", reason.code, reason.node, reason.text));
-    }
+    lines.extend(overview.health.iter().map(reason_line));
     lines.join("\n")
+}
+
+/// `M212 n2:7400 shard 3: the facts, for 41s`.
+fn reason_line(reason: &Reason) -> String {
+    let mut line = format!("M{} {}", reason.code, reason.node);
+    if let Some(shard) = reason.shard {
+        line += &format!(" shard {shard}");
+    }
+    if let Some(group) = reason.group {
+        line += &format!(" group {group}");
+    }
+    line += &format!(": {}", reason.text);
+    if let Some(since_ms) = reason.since_ms.filter(|since_ms| *since_ms > 0) {
+        // Below a second nobody counts, above it nobody reads the rest.
+        let since = match Duration::from_millis(since_ms) {
+            short if short < Duration::from_secs(1) => short,
+            long => Duration::from_secs(long.as_secs()),
+        };
+        line += &format!(", for {}", humantime::format_duration(since));
+    }
+    line
 }
 
 fn groups_line(overview: &Overview) -> String {

@@ -121,10 +121,11 @@ impl Layers {
         parse: fn(&Setting, &str) -> Result<T, String>,
     ) -> Result<T, Failure> {
         let Some((text, source)) = self.get(setting.key) else {
+            // Only `data` has no default, and it has a flag of its name.
             return Err(Failure::new(Code::ValueMissing)
                 .with("setting", format!("{} ({})", setting.key, setting.unit))
                 .remedy(format!(
-                    "give it as --set {key}=..., as {variable} or in the file",
+                    "give it as --{key}, as {variable} or in the file",
                     key = setting.key,
                     variable = setting.variable()
                 )));

@@ -26,6 +26,7 @@ use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
 use super::ring::{Completion, Product, Ring, Wait};
 use super::slots::Key;
+use crate::codes::Code;
 use crate::shard::Clock;
 use crate::storage::{ColdTask, WriteToken};
 use io_uring::types::Timespec;
@@ -246,7 +247,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             match ring.register(&pool, count) {
                 Ok(()) => facts.set_registered_blocks(ring.registered_count()),
                 Err(error) => tracing::warn!(
-                    code = "M108",
+                    code = %Code::BuffersNotRegistered,
                     %error,
                     "durable writes come from unregistered memory: raise the memory-lock limit"
                 ),

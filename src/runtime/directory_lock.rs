@@ -67,7 +67,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let held = DirectoryLock::acquire(directory.path()).unwrap();
         let error = DirectoryLock::acquire(directory.path()).unwrap_err();
-        assert_eq!(error.exit_code(), 20);
+        assert_eq!(error.code().exit().number(), 20);
         assert!(
             error.to_string().contains(&std::process::id().to_string()),
             "{error}"

@@ -298,6 +298,6 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_refused() {
         let error = probe(Path::new("/nowhere/at/all")).unwrap_err();
-        assert_eq!(error.exit_code(), 3);
+        assert_eq!(error.code().exit().number(), 3);
     }
 }

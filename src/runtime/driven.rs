@@ -5,6 +5,7 @@
 //! no call comes while
 //! another one runs.
 
+use crate::codes::Code;
 use crate::shard::{ConnectionId, PeerId};
 use crate::storage::WriteToken;
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife, ShardId};
@@ -72,6 +73,6 @@ pub trait Core {
     /// Is it ready to be dropped? Also true when it gave up by itself.
     fn is_stopped(&self) -> bool;
 
-    /// What the process shall exit with when this core stopped by itself; 0 when nothing is wrong.
-    fn exit_code(&self) -> u8;
+    /// Why this core stopped by itself; `None` when nothing is wrong.
+    fn failure(&self) -> Option<Code>;
 }

@@ -1,26 +1,11 @@
 //! Why a server cannot start, or cannot go on: what, where, and what to do.
 
 use super::probe::UringRefusal;
+use crate::codes::Code;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use thiserror::Error;
-
-/// Exit codes of the server that belong to the runtime; scripts and service managers depend on them.
-pub mod exit {
-    /// Done.
-    pub const DONE: u8 = 0;
-    /// A mistake of ours.
-    pub const BUG: u8 = 1;
-    /// The configuration asks for what cannot be.
-    pub const CONFIGURATION: u8 = 3;
-    /// The data directory belongs to another process.
-    pub const LOCKED: u8 = 20;
-    /// The log device failed.
-    pub const LOG_DEVICE_FAILED: u8 = 22;
-    /// The kernel refuses io_uring.
-    pub const NO_IO_URING: u8 = 23;
-}
 
 /// Why the runtime does not run.
 #[derive(Debug, Error)]
@@ -119,40 +104,25 @@ pub enum RuntimeError {
     Core {
         /// What the shard says.
         message: String,
-        /// What the process exits with.
-        exit_code: u8,
+        /// The situation that it stands for.
+        code: Code,
     },
 }
 
 impl RuntimeError {
-    /// What the process exits with.
+    /// The situation, as people look it up; what the process exits with follows from it.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::NoIoUring { .. } => exit::NO_IO_URING,
-            Self::DirectoryLocked { .. } => exit::LOCKED,
-            Self::Lock { .. }
-            | Self::NoDirectIo { .. }
-            | Self::PortInUse { .. }
-            | Self::Listen { .. }
-            | Self::TooFewDescriptors { .. } => exit::CONFIGURATION,
-            Self::Kernel { .. } | Self::Executor { .. } | Self::Panicked { .. } => exit::BUG,
-            Self::Core { exit_code, .. } => *exit_code,
-        }
-    }
-
-    /// The stable code of the message.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoIoUring { .. } => "M101",
-            Self::NoDirectIo { .. } => "M102",
-            Self::PortInUse { .. } | Self::Listen { .. } => "M103",
-            Self::TooFewDescriptors { .. } => "M104",
-            Self::Kernel { .. } | Self::Executor { .. } => "M105",
-            Self::Panicked { .. } => "M106",
-            Self::DirectoryLocked { .. } | Self::Lock { .. } => "M110",
-            Self::Core { .. } => "M107",
+            Self::NoIoUring { .. } => Code::IoUringUnavailable,
+            Self::NoDirectIo { .. } => Code::DirectIoUnavailable,
+            Self::PortInUse { .. } | Self::Listen { .. } => Code::ListenRefused,
+            Self::TooFewDescriptors { .. } => Code::LimitTooLow,
+            Self::Kernel { .. } | Self::Executor { .. } => Code::KernelRefused,
+            Self::Panicked { .. } => Code::ShardPanicked,
+            Self::DirectoryLocked { .. } => Code::DirectoryLocked,
+            Self::Lock { .. } => Code::DirectoryFailed,
+            Self::Core { code, .. } => *code,
         }
     }
 }

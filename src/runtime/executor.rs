@@ -9,7 +9,7 @@ use super::cold::Io;
 use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks, Visit};
 use super::disk::RingDisk;
 use super::driven::Core;
-use super::error::{RuntimeError, exit};
+use super::error::RuntimeError;
 use super::facts::Facts;
 use super::helper::Helper;
 use super::limits::{
@@ -23,6 +23,7 @@ use super::placement::ShardPlacement;
 use super::probe;
 use super::ring::Ring;
 use super::signal::Signals;
+use crate::codes::Code;
 use crate::shard::Clock;
 use glommio::{
     BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
@@ -95,8 +96,8 @@ pub struct CoreSeams {
 /// How a server ended when nothing is wrong with the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// What the process shall exit with; not 0 when a shard gave up.
-    pub exit_code: u8,
+    /// Why a shard gave up; `None` when all stopped because they were asked to.
+    pub failure: Option<Code>,
 }
 
 /// A running server.
@@ -104,7 +105,7 @@ pub struct Executor<C> {
     addresses: Vec<SocketAddr>,
     senders: Vec<MailboxSender<Letter<C>>>,
     facts: Vec<Arc<Facts>>,
-    threads: Vec<ExecutorJoinHandle<Result<u8, RuntimeError>>>,
+    threads: Vec<ExecutorJoinHandle<Result<Option<Code>, RuntimeError>>>,
     helper: JoinHandle<()>,
 }
 
@@ -203,17 +204,13 @@ impl<C: Core + 'static> Executor<C> {
     /// # Errors
     /// The first failure of a shard.
     pub fn wait(self) -> Result<Exit, RuntimeError> {
-        let mut ended = Ok(Exit {
-            exit_code: exit::DONE,
-        });
+        let mut ended = Ok(Exit { failure: None });
         for (number, thread) in (0..).zip(self.threads) {
             let result = thread
                 .join()
                 .unwrap_or_else(|error| Err(failure_of(number, error)));
             match (result, &ended) {
-                (Ok(exit_code), Ok(before)) if before.exit_code == exit::DONE => {
-                    ended = Ok(Exit { exit_code });
-                }
+                (Ok(failure), Ok(Exit { failure: None })) => ended = Ok(Exit { failure }),
                 (Err(error), Ok(_)) => ended = Err(error),
                 (Ok(_), Ok(_)) | (_, Err(_)) => {}
             }
@@ -300,7 +297,7 @@ impl<C: Core + 'static> Start<C> {
         self,
         shards: Shards<C>,
         make_core: F,
-    ) -> Result<ExecutorJoinHandle<Result<u8, RuntimeError>>, RuntimeError>
+    ) -> Result<ExecutorJoinHandle<Result<Option<Code>, RuntimeError>>, RuntimeError>
     where
         F: FnOnce(CoreSeams) -> M + Send + 'static,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
@@ -320,7 +317,7 @@ impl<C: Core + 'static> Start<C> {
             })
     }
 
-    async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<u8, RuntimeError>
+    async fn run<F, M>(self, shards: Shards<C>, make_core: F) -> Result<Option<Code>, RuntimeError>
     where
         F: FnOnce(CoreSeams) -> M,
         M: Future<Output = Result<C, RuntimeError>> + 'static,
@@ -370,7 +367,7 @@ impl<C: Core + 'static> Start<C> {
             yield_once: async || glommio::executor().yield_now().await,
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
-        Ok(core.map_or(exit::DONE, |core| core.exit_code()))
+        Ok(core.and_then(|core| core.failure()))
     }
 }
 

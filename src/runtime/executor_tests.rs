@@ -3,6 +3,7 @@
 //! Nothing sleeps: each test waits for bytes, for the end of a connection, or for an event of the core.
 
 use super::*;
+use crate::codes;
 use crate::runtime::driven::Identity;
 use crate::runtime::listener;
 use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
@@ -36,7 +37,7 @@ struct Echo {
     outbox: RingOutbox,
     events: Sender<Event>,
     is_stopped: bool,
-    exit_code: u8,
+    failure: Option<codes::Code>,
 }
 
 impl Echo {
@@ -126,8 +127,8 @@ impl Core for Echo {
         self.is_stopped
     }
 
-    fn exit_code(&self) -> u8 {
-        self.exit_code
+    fn failure(&self) -> Option<codes::Code> {
+        self.failure
     }
 }
 
@@ -167,7 +168,7 @@ impl Server {
                     outbox: seams.outbox,
                     events: sender,
                     is_stopped: false,
-                    exit_code: 0,
+                    failure: None,
                 })
             }
         };
@@ -206,7 +207,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.executor.is_some() && !std::thread::panicking() {
-            assert_eq!(self.stop().unwrap().exit_code, 0);
+            assert_eq!(self.stop().unwrap().failure, None);
         }
     }
 }
@@ -452,14 +453,16 @@ fn a_connection_closes_after_its_last_answer() {
 #[test]
 fn a_core_that_stops_by_itself_ends_the_process_with_its_code() {
     let mut server = Server::start(1, config());
-    server.visit(|core| core.exit_code = 22);
+    server.visit(|core| core.failure = Some(codes::Code::LogDeviceFailed));
     let mut client = Client::connect(server.address());
     client.send(FrameKind::Status, 1, b"");
     assert_eq!(client.answers(1), [(1, 0)]);
     assert_eq!(client.end(), b"");
     assert_eq!(
         server.executor.take().unwrap().wait().unwrap(),
-        Exit { exit_code: 22 }
+        Exit {
+            failure: Some(codes::Code::LogDeviceFailed)
+        }
     );
 }
 
@@ -472,7 +475,7 @@ fn a_stop_under_load_lets_what_was_answered_leave() {
     }
     client.answers(100);
     server.visit(|core| core.request_stop());
-    assert_eq!(server.stop().unwrap().exit_code, 0);
+    assert_eq!(server.stop().unwrap().failure, None);
     assert_eq!(client.end(), b"");
 }
 
@@ -494,14 +497,14 @@ fn a_core_that_cannot_be_made_ends_the_start() {
     let make = async |_seams: CoreSeams| -> Result<Echo, RuntimeError> {
         Err(RuntimeError::Core {
             message: "the log does not recover".to_owned(),
-            exit_code: 21,
+            code: codes::Code::IdentityDamaged,
         })
     };
     let error = Executor::start(config(), None, make)
         .unwrap()
         .wait()
         .unwrap_err();
-    assert_eq!(error.exit_code(), 21);
+    assert_eq!(error.code(), codes::Code::IdentityDamaged);
 }
 
 /// What recovery waits for is cancelled, and nobody calls that a failure.
@@ -515,7 +518,7 @@ fn a_stop_during_recovery_ends_it() {
         assert_eq!(list.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
     });
     recovering.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(server.stop().unwrap(), Exit { exit_code: 0 });
+    assert_eq!(server.stop().unwrap(), Exit { failure: None });
 }
 
 #[test]
@@ -711,5 +714,8 @@ fn two_shards_listen_on_ports_of_their_own_and_stop_together() {
     }
     let mut client = Client::connect(server.executor().addresses()[1]);
     client.send(FrameKind::Status, 1, b"");
-    assert_eq!(server.executor.take().unwrap().wait().unwrap().exit_code, 0);
+    assert_eq!(
+        server.executor.take().unwrap().wait().unwrap().failure,
+        None
+    );
 }

@@ -52,7 +52,7 @@ pub use clock::BootClock;
 pub use directory_lock::DirectoryLock;
 pub use disk::{RingDisk, RingFile};
 pub use driven::{Core, Identity};
-pub use error::{RuntimeError, exit};
+pub use error::RuntimeError;
 pub use executor::{CoreSeams, Executor, ExecutorConfig, Exit, Shards};
 pub use facts::Facts;
 pub use outbox::RingOutbox;

@@ -2,6 +2,7 @@
 //! the log.
 
 use super::clock::NS_PER_SECOND;
+use crate::codes::Code;
 use std::fmt::Display;
 
 /// What happened.
@@ -30,16 +31,25 @@ impl Notice {
     const COUNT: usize = Self::AcceptFailed as usize + 1;
 
     /// The stable code, and the words.
-    const fn text(self) -> (&'static str, &'static str) {
+    const fn text(self) -> (Code, &'static str) {
         match self {
-            Self::NotOurs => ("M401", "connection closed: these bytes are not Margay's"),
-            Self::HelloRefused => ("M402", "connection refused"),
-            Self::SlowHello => ("M403", "connection closed: no hello in time"),
-            Self::BrokenFrames => ("M404", "connection closed: broken frame"),
-            Self::ClientDoesNotRead => ("M405", "connection closed: the client does not read"),
-            Self::TooManyConnections => ("M406", "connection refused: too many connections"),
-            Self::PeerUnreachable => ("M407", "peer not reached"),
-            Self::AcceptFailed => ("M408", "connections cannot be accepted"),
+            Self::NotOurs => (
+                Code::StrangerConnected,
+                "connection closed: these bytes are not Margay's",
+            ),
+            Self::HelloRefused => (Code::HelloRefused, "connection refused"),
+            Self::SlowHello => (Code::HelloLate, "connection closed: no hello in time"),
+            Self::BrokenFrames => (Code::FramesBroken, "connection closed: broken frame"),
+            Self::ClientDoesNotRead => (
+                Code::ClientDoesNotRead,
+                "connection closed: the client does not read",
+            ),
+            Self::TooManyConnections => (
+                Code::TooManyConnections,
+                "connection refused: too many connections",
+            ),
+            Self::PeerUnreachable => (Code::PeerUnreachable, "peer not reached"),
+            Self::AcceptFailed => (Code::AcceptFailed, "connections cannot be accepted"),
         }
     }
 }
@@ -67,7 +77,7 @@ impl Notices {
             return;
         }
         let (code, text) = notice.text();
-        tracing::warn!(code, left_out = told.left_out, "{text}: {detail}");
+        tracing::warn!(%code, left_out = told.left_out, "{text}: {detail}");
         *told = Told {
             next_ns: now_ns + NS_PER_SECOND,
             left_out: 0,

@@ -171,7 +171,7 @@ mod tests {
             is_filtered: true,
         };
         let error = RuntimeError::NoIoUring { refusal };
-        assert_eq!(error.exit_code(), 23);
+        assert_eq!(error.code().exit().number(), 23);
         let text = error.to_string();
         for word in ["io_uring_setup", "kernel.io_uring_disabled=2", "seccomp"] {
             assert!(text.contains(word), "{word} is missing in {text}");

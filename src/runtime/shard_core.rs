@@ -4,8 +4,9 @@ use super::clock::BootClock;
 use super::disk::RingDisk;
 use super::driven::{Core, Identity};
 use super::outbox::RingOutbox;
+use crate::codes::Code;
 use crate::shard::{ConnectionId, NodeFacts, PeerId, Shard, ShardError};
-use crate::storage::{StorageError, WriteToken};
+use crate::storage::WriteToken;
 use margay_types::{ClusterId, NodeId, ProcessLife, ShardId};
 use margay_wire::{Frame, Hello};
 use std::io;
@@ -36,16 +37,6 @@ impl ShardCore {
             failure: None,
         }
     }
-}
-
-/// Cold work that is cancelled because the core stops (a spare segment that was being filled) says nothing about the
-/// device.
-fn is_of_leaving(failure: &ShardError) -> bool {
-    let cancelled = Some(libc::ECANCELED);
-    matches!(
-        failure,
-        ShardError::Storage(StorageError::Io { cause, .. }) if cause.raw_os_error() == cancelled
-    )
 }
 
 impl Core for ShardCore {
@@ -102,11 +93,16 @@ impl Core for ShardCore {
 
     fn end_turn(&mut self) {
         self.shard.end_turn();
-        let failure = self.shard.take_failure();
-        if let Some(failure) = failure.filter(|failure| !is_of_leaving(failure)) {
-            tracing::error!(code = "M201", "the shard stops: {failure}");
-            self.failure.get_or_insert(failure);
+        let Some(failure) = self.shard.take_failure() else {
+            return;
+        };
+        if self.failure.is_none() && self.shard.is_ready_to_stop() {
+            // What leaving cancels, such as the filling of a spare, is no failure of the device.
+            return;
         }
+        let code = code_of(&failure);
+        tracing::error!(%code, "the shard stops: {failure}");
+        self.failure.get_or_insert(failure);
     }
 
     fn has_more(&self) -> bool {
@@ -121,29 +117,14 @@ impl Core for ShardCore {
         self.failure.is_some() || self.shard.is_ready_to_stop()
     }
 
-    fn exit_code(&self) -> u8 {
-        match &self.failure {
-            None => super::error::exit::DONE,
-            Some(ShardError::Storage(_)) => super::error::exit::LOG_DEVICE_FAILED,
-            Some(ShardError::Host { .. } | ShardError::Birth { .. }) => {
-                super::error::exit::CONFIGURATION
-            }
-        }
+    fn failure(&self) -> Option<Code> {
+        self.failure.as_ref().map(code_of)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn a_spare_whose_filling_was_cancelled_is_no_failure_of_the_device() {
-        let failed = |code| {
-            let cause = io::Error::from_raw_os_error(code);
-            ShardError::Storage(StorageError::io("fill", Path::new("7.segment"), cause))
-        };
-        assert!(is_of_leaving(&failed(libc::ECANCELED)));
-        assert!(!is_of_leaving(&failed(libc::EIO)));
+const fn code_of(failure: &ShardError) -> Code {
+    match failure {
+        ShardError::Storage(_) => Code::LogDeviceFailed,
+        ShardError::Host { .. } | ShardError::Birth { .. } => Code::DirectoryFailed,
     }
 }

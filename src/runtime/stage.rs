@@ -12,6 +12,7 @@ use super::core_loop::{CoreLoop, Stage};
 use super::driven::Core;
 use super::limits::{LINGER, STOP_TIMEOUT};
 use super::network::Surroundings;
+use crate::codes::Code;
 use crate::shard::Clock;
 
 impl<C: Core + 'static> CoreLoop<C> {
@@ -22,7 +23,7 @@ impl<C: Core + 'static> CoreLoop<C> {
         let left = self.parts.io.live_count();
         if is_drained && left > 0 {
             tracing::warn!(
-                code = "M111",
+                code = %Code::StopTooLong,
                 left,
                 "cold tasks wait for what never comes: dropped"
             );
@@ -50,7 +51,7 @@ impl<C: Core + 'static> CoreLoop<C> {
                 let core = self.core.as_mut().expect("a shard that runs is there");
                 let is_late = self.stop_by_ns.is_some_and(|by_ns| by_ns <= now_ns);
                 if is_late {
-                    tracing::error!(code = "M109", "the shard did not get ready to stop in time");
+                    tracing::error!(code = %Code::StopTooLong, "the shard did not get ready to stop in time");
                 }
                 if core.is_stopped() || is_late {
                     let mut around = Surroundings { core, now_ns };

@@ -16,7 +16,7 @@ use crate::shard::shard::{Shard, ShardError};
 use crate::shard::waiters::Requester;
 use crate::storage::node_manifest::NodeManifest;
 use crate::storage::payload::Created;
-use crate::storage::{Disk, Sequence};
+use crate::storage::{Disk, Sequence, record};
 use margay_machine::{Host, Limits};
 use margay_raft::{Configuration, Member, Replica};
 use margay_types::{GroupId, Incarnation, Index, LogTime, NodeId};
@@ -192,6 +192,8 @@ pub(crate) struct Births {
     recording: Vec<Birth>,
     /// Creations of group 0 at or below it are in `logging` or further, or done.
     pub(crate) taken_up_to: Index,
+    /// Not everything that group 0 created found room in the log: the manifest must not pass it.
+    pub(crate) waits_for_room: bool,
     /// Whoever waits for the end of the formation.
     pub(crate) founders: Vec<Requester>,
 }
@@ -242,7 +244,7 @@ impl Births {
     /// May the manifest be written now, and for which births? All whose records are durable, at once: what one entry of
     /// group 0 created must be durable whole before the manifest passes that entry.
     pub(crate) fn begin_recording(&mut self) -> &[Birth] {
-        if self.logging.is_empty() && self.recording.is_empty() {
+        if self.logging.is_empty() && self.recording.is_empty() && !self.waits_for_room {
             self.recording = std::mem::take(&mut self.logged);
             &self.recording
         } else {
@@ -265,7 +267,14 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    /// Carries out what group 0 created above what was taken already, if this node is a member.
+    fn has_room_for(&mut self, birth: &Birth) -> bool {
+        let bytes = record::record_bytes(birth.created.encode().len());
+        let log = &mut self.means.log;
+        log.group_count() < log.groups_max() && log.has_room(bytes)
+    }
+
+    /// Carries out what group 0 created above what was taken already, if this node is a member. What finds no room in the
+    /// log is tried again, with what was created beside it, in a later turn.
     pub(crate) fn carry_out_creations(&mut self) {
         let Some(system) = self.groups.get(&GroupId::SYSTEM) else {
             return;
@@ -278,7 +287,7 @@ impl<S: Seams> Shard<S> {
         let Ok(list) = self.ask_system(&Creations { above }) else {
             return;
         };
-        self.births.taken_up_to = applied;
+        self.births.waits_for_room = false;
         for creation in list.creations {
             let is_here = self.groups.contains_key(&creation.group)
                 || self.births.has(creation.group)
@@ -286,10 +295,16 @@ impl<S: Seams> Shard<S> {
             if is_here || self.births.resume(creation.group) {
                 continue;
             }
-            if let Some(birth) = Birth::of_creation(&creation, self.means.node) {
-                self.log_birth(birth);
+            let Some(birth) = Birth::of_creation(&creation, self.means.node) else {
+                continue;
+            };
+            if !self.has_room_for(&birth) {
+                self.births.waits_for_room = true;
+                return;
             }
+            self.log_birth(birth);
         }
+        self.births.taken_up_to = applied;
         self.record_births();
     }
 

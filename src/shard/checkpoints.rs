@@ -175,6 +175,13 @@ impl Hosted {
         });
     }
 
+    /// A checkpoint that found no room for its next piece tries again.
+    pub(crate) fn go_on_with_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
+        if self.checkpoints.writing.is_some() {
+            self.touch(means);
+        }
+    }
+
     /// Writes one more piece of the checkpoint under way, if the log has room for it.
     pub(crate) fn write_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
         let group = self.group();

@@ -1,5 +1,6 @@
 //! What is wrong on this shard, in words that name group, range and member.
 
+use crate::codes::Code;
 use crate::shard::Seams;
 use crate::shard::hosted::Hosted;
 use crate::shard::shard::Shard;
@@ -8,21 +9,13 @@ use margay_types::{GroupId, Index, ShardId};
 use margay_wire::admin::HealthReason;
 use margay_wire::admin::system::Creations;
 
-/// Numbers of the messages; `codes` has their titles.
-mod number {
-    pub(super) const DAMAGED_REPLICA: u16 = 210;
-    pub(super) const STOPPED_MACHINE: u16 = 211;
-    pub(super) const LITTLE_SPACE: u16 = 212;
-    pub(super) const LOST_REPLICA: u16 = 213;
-}
-
 impl<S: Seams> Shard<S> {
     /// Everything that is wrong here; empty when nothing is.
     pub(crate) fn health(&mut self) -> Vec<HealthReason> {
         let mut reasons: Vec<HealthReason> = Vec::new();
         for damaged in &self.damaged {
             reasons.push(reason(
-                number::DAMAGED_REPLICA,
+                Code::DamagedReplica,
                 Some(damaged.group),
                 damaged.reason.clone(),
             ));
@@ -33,7 +26,7 @@ impl<S: Seams> Shard<S> {
                     "entry {}: {:?} {}",
                     stopped.index, stopped.reason, stopped.message
                 );
-                reasons.push(reason(number::STOPPED_MACHINE, Some(*group), text));
+                reasons.push(reason(Code::StoppedMachine, Some(*group), text));
             }
         }
         reasons.extend(self.little_space());
@@ -62,7 +55,7 @@ impl<S: Seams> Shard<S> {
             "{mark}; {used} MiB of log in use; the oldest segment is held by {}",
             holding.join(", ")
         );
-        Some(reason(number::LITTLE_SPACE, None, text))
+        Some(reason(Code::LittleSpace, None, text))
     }
 
     /// Groups that group 0 says live here, and that no log knows of.
@@ -85,7 +78,7 @@ impl<S: Seams> Shard<S> {
         missing
             .map(|creation| {
                 let text = "its records are lost; replace the member".to_owned();
-                reason(number::LOST_REPLICA, Some(creation.group), text)
+                reason(Code::LostReplica, Some(creation.group), text)
             })
             .collect()
     }
@@ -94,9 +87,9 @@ impl<S: Seams> Shard<S> {
 /// A text names so many holders of the oldest segment.
 const HOLDERS_NAMED_MAX: usize = 4;
 
-fn reason(code: u16, group: Option<GroupId>, text: String) -> HealthReason {
+fn reason(code: Code, group: Option<GroupId>, text: String) -> HealthReason {
     HealthReason {
-        code,
+        code: code.number(),
         since_ms: 0,
         shard: Some(ShardId::new(0)),
         group,

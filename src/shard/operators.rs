@@ -192,6 +192,12 @@ impl<S: Seams> Shard<S> {
             }
             Ok(true) => {}
         }
+        let log = &self.means.log;
+        let max = u32::try_from(log.groups_max() - log.group_count()).unwrap_or(u32::MAX);
+        if asked.groups > max && !self.knows_keyspace(&asked.name)? {
+            let refusal = KeyspaceRefusal::BadGroupCount { max };
+            return self.send_answer::<KeyspaceCreate>(to, &refused(refusal));
+        }
         let header = CommandHeader::without_session(KeyspaceCreate::OPERATION);
         let mut payload = header.bytes().to_vec();
         margay_wire::admin::encode(&mut payload, &asked).map_err(|_| Refusal::BadRequest)?;
@@ -207,6 +213,12 @@ impl<S: Seams> Shard<S> {
         let reign = hosted.reign.as_mut().expect("a replica that appends leads");
         reign.waiters.push(index, to);
         Ok(())
+    }
+
+    fn knows_keyspace(&mut self, name: &str) -> Result<bool, Refusal> {
+        let directory = self.ask_system(&Directory)?;
+        let mut names = directory.keyspaces.iter().map(|keyspace| &keyspace.name);
+        Ok(names.any(|known| known == name))
     }
 
     /// Asks this node's replica of group 0, as far as that has applied.

@@ -8,8 +8,8 @@ use crate::limits::FOLLOWER_WINDOW_BYTES;
 use crate::shard::Seams;
 use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
 use crate::shard::shard::Shard;
-use crate::storage::Slice;
 use crate::storage::record::{self, RecordView};
+use crate::storage::{Room, Slice};
 use margay_raft::{AppendEntries, Message};
 use margay_types::{NodeId, ProcessLife, ShardId};
 use margay_wire::frame::{Frame, FrameKind};
@@ -211,7 +211,8 @@ impl<S: Seams> Shard<S> {
             return;
         }
         // A follower without room drops the append, as a network may: it counts as lagging until there is room.
-        if !records.is_empty() && !self.means.log.has_room(records.len()) {
+        let log = &mut self.means.log;
+        if !records.is_empty() && (log.room() >= Room::Hard || !log.has_room(records.len())) {
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();

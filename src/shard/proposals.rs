@@ -130,8 +130,22 @@ impl Hosted {
         Ok(())
     }
 
-    /// Is there room for one more entry of a client's?
+    /// Is there room for one more command of a client's?
     pub(crate) fn admit<S: Seams>(
+        &self,
+        means: &mut Means<S>,
+        payload_bytes: usize,
+    ) -> Result<(), Refusal> {
+        if means.log.room() >= Room::Soft {
+            return Err(Refusal::NoSpace {
+                retry_after_ms: NO_SPACE_RETRY_MS,
+            });
+        }
+        self.admit_upkeep(means, payload_bytes)
+    }
+
+    /// Is there room for one more entry that ordinary commands make room for: about sessions, or of the leader's own?
+    pub(crate) fn admit_upkeep<S: Seams>(
         &self,
         means: &mut Means<S>,
         payload_bytes: usize,
@@ -140,11 +154,6 @@ impl Hosted {
         if unapplied >= PROPOSALS_MAX as u64 {
             return Err(Refusal::Overloaded {
                 retry_after_ms: OVERLOADED_RETRY_MS,
-            });
-        }
-        if means.log.room() >= Room::Soft {
-            return Err(Refusal::NoSpace {
-                retry_after_ms: NO_SPACE_RETRY_MS,
             });
         }
         if !means.log.has_room(record::record_bytes(payload_bytes)) {

@@ -44,7 +44,7 @@ impl Hosted {
             return Err(Refusal::BadRequest);
         }
         let payload = Open::new(open.client, open.attempt, open.timeout_ms);
-        self.admit(means, payload.as_bytes().len())?;
+        self.admit_upkeep(means, payload.as_bytes().len())?;
         let index = self.append(means, EntryKind::Open, payload.as_bytes())?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
         reign.waiters.push(index, to);
@@ -152,6 +152,7 @@ impl Hosted {
     ) -> Result<(), Refusal> {
         self.check_serving()?;
         let payload = SessionNumber::new(attachment.session);
+        self.admit_upkeep(means, payload.as_bytes().len())?;
         let index = self.append(means, EntryKind::Close, payload.as_bytes())?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
         reign.waiters.push(index, to);
@@ -170,6 +171,12 @@ impl Hosted {
         if reign.housekeeping > applied {
             return;
         }
+        let due_at = reign.keep_alives.due_at();
+        // What was heard is taken from where it waits only when it can be written down.
+        if due_at.is_some_and(|at| at <= now) && !self.can_refresh(means) {
+            return;
+        }
+        let Some(reign) = &mut self.reign else { return };
         let mut refreshes = Vec::new();
         reign
             .keep_alives
@@ -184,6 +191,11 @@ impl Hosted {
         if !expired.is_empty() {
             self.append_housekeeping(means, EntryKind::Expire, expired.as_bytes());
         }
+    }
+
+    fn can_refresh<S: Seams>(&self, means: &mut Means<S>) -> bool {
+        let bytes_max = REFRESHES_PER_ENTRY_MAX * size_of::<Refresh>();
+        !self.replica.is_transferring() && self.admit_upkeep(means, bytes_max).is_ok()
     }
 
     /// Appends an entry on the leader's own account. What cannot be appended now is due again at the next tick.

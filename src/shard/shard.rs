@@ -341,7 +341,7 @@ impl<S: Seams> Shard<S> {
                 hosted.write_checkpoint(&mut self.means);
             }
         }
-        if touched.contains(&GroupId::SYSTEM) {
+        if self.births.waits_for_room || touched.contains(&GroupId::SYSTEM) {
             self.carry_out_creations();
         }
         let again = std::mem::take(&mut self.means.touched);
@@ -373,6 +373,7 @@ impl<S: Seams> Shard<S> {
         };
         for (group, hosted) in &mut self.groups {
             hosted.release_entries(&mut self.means);
+            hosted.go_on_with_checkpoint(&mut self.means);
             if hosted.wants_checkpoint(holders.contains(group)) {
                 hosted.propose_checkpoint(&mut self.means);
             }

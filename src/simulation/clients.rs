@@ -200,6 +200,8 @@ impl Client {
             let session = &mut self.sessions[at];
             session.is_closing = true;
             self.protocol.close_session(session.key);
+        } else if self.random.chance(self.options.repeat_permille, 1000) {
+            self.protocol.repeat_in_flight(self.sessions[at].key);
         } else if self.random.chance(self.options.query_permille, 1000) {
             self.ask(at, history);
         } else {

@@ -285,6 +285,9 @@ impl Node {
             shard.end_turn();
             let failure = shard.take_failure();
             let has_more = shard.has_more();
+            if self.disk.is_crashed() {
+                return Err(self.ended("the power went off".to_owned()));
+            }
             gather(&mut gathered, self.outbox.take());
             if let Some(failure) = failure {
                 return Err(self.ended(format!("the shard stops: {failure}")));

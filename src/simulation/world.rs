@@ -266,6 +266,9 @@ impl World {
                 if !ended.is_excused {
                     return Err(format!("node {place} ends by itself: {}", ended.reason));
                 }
+                if let Some(shard) = self.nodes[place].shard() {
+                    self.agreement.note_logs(place, shard)?;
+                }
                 self.end_process(place);
                 return Ok(());
             }

@@ -214,6 +214,12 @@ impl<D: Disk> Log<D> {
         groups_max(self.segment_bytes)
     }
 
+    /// Groups that live here.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Everything up to here is durable.
     #[must_use]
     pub fn durable(&self) -> Sequence {

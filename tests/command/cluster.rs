@@ -71,7 +71,7 @@ fn a_bootstrap_names_the_node_that_it_cannot_reach() {
         "--timeout",
         "100ms",
     ];
-    margay(&nodes).fails_with(4, &[&address]);
+    margay(&nodes).fails_with(4, &["M141", &address, "--nodes"]);
 }
 
 #[test]

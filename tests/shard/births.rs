@@ -1,11 +1,12 @@
 //! No replica acts before its birth is durable twice: its record in the log, and its creation in the manifest.
 
-use crate::client::{Client, create, formed, group, leader_of};
+use crate::client::{Client, create, formed, group, keyspace, leader_of};
 use crate::world::World;
 use margay::storage::manifest::{ManifestCopy, ManifestKind};
 use margay::storage::node_manifest::NodeManifest;
 use margay_simulation::disk_fault::FaultPlan;
 use margay_types::{GroupId, Index};
+use margay_wire::admin::{KeyspaceCreate, KeyspaceCreated, KeyspaceRefusal};
 use std::path::Path;
 
 /// What the newest copy of a node's manifest says.
@@ -52,4 +53,40 @@ fn a_replica_acts_when_the_manifest_knows_of_it_wherever_the_power_went_off() {
             );
         }
     }
+}
+
+/// More births at once than the log has memory for: they come one after the other, and a power cut in between loses
+/// none of them.
+#[test]
+fn births_that_find_no_room_wait_for_it() {
+    let mut world = formed(1, 0);
+    let mut operator = Client::connect(&mut world, 0, 1);
+    let asked = KeyspaceCreate {
+        options: vec![7; 200 << 10],
+        ..keyspace(24)
+    };
+    operator.send_admin(&mut world, &asked);
+    let born = |world: &mut World, id| group(world, 0, GroupId::new(id));
+    world.until("the first is born, or more", |world| born(world, 1));
+    world.crash(0);
+    world.start(0);
+    world.steps(50);
+    for id in [1, 12, 24] {
+        world.until("every one is born", |world| born(world, id));
+    }
+}
+
+/// As many groups as the group count allows are more than the heads of this log's segments take.
+#[test]
+fn groups_that_the_log_cannot_take_are_refused() {
+    let mut world = formed(1, 0);
+    let mut operator = Client::connect(&mut world, 0, 1);
+    let answer = operator.admin(&mut world, &keyspace(1_000));
+    assert!(
+        matches!(
+            answer,
+            KeyspaceCreated::Refused(KeyspaceRefusal::BadGroupCount { max: 500.. })
+        ),
+        "{answer:?}"
+    );
 }

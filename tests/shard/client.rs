@@ -11,7 +11,8 @@ use margay_wire::admin::{
     read_answer, write_request,
 };
 use margay_wire::client::{
-    self, Answer, Attach, Attached, Attachment, Command, Open, Query, QueryLevel,
+    self, Answer, Attach, Attached, Attachment, Close, Command, KeepAlive, KeepAliveItem, Open,
+    Query, QueryLevel,
 };
 use margay_wire::refusal::Refusal;
 
@@ -141,6 +142,34 @@ impl Client {
         request
     }
 
+    /// Closes the session so many times over.
+    pub(crate) fn close_again_and_again(
+        &mut self,
+        world: &mut World,
+        session: Session,
+        count: u64,
+    ) {
+        let attachment = session.attached.attachment;
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let request = self.next();
+            Close { attachment }.write(&mut bytes, request);
+        }
+        self.tell(world, bytes);
+    }
+
+    pub(crate) fn keep_alive(&mut self, world: &mut World, session: Session) {
+        let item = KeepAliveItem {
+            attachment: session.attached.attachment,
+            acknowledged_below: SequenceNumber::new(1),
+            events_received: 0,
+        };
+        let request = self.next();
+        let mut bytes = Vec::new();
+        KeepAlive::write(&mut bytes, request, [item].into_iter());
+        self.tell(world, bytes);
+    }
+
     pub(crate) fn count(
         &mut self,
         world: &mut World,
@@ -254,7 +283,7 @@ pub(crate) fn formed(count: usize, groups: u32) -> World {
     world
 }
 
-fn keyspace(groups: u32) -> KeyspaceCreate {
+pub(crate) fn keyspace(groups: u32) -> KeyspaceCreate {
     KeyspaceCreate {
         name: "counters".to_owned(),
         machine: "counter".to_owned(),

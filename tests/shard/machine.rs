@@ -2,7 +2,8 @@
 
 use margay::admin::system::System;
 use margay_machine::{
-    Answer, Apply, Commit, Context, Machine, Never, Registry, Residual, View, operations,
+    Answer, Apply, Commit, Context, Decode, DecodeError, Encode, Machine, Never, Registry,
+    Residual, View, operations,
 };
 use margay_wire::admin::system;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,22 @@ pub(crate) struct Panic;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Counted;
 
+/// Options that only take room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filler(Vec<u8>);
+
+impl Decode<'_> for Filler {
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
+impl Encode for Filler {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
 pub(crate) struct Counter {
     counted: u64,
 }
@@ -45,10 +62,10 @@ pub(crate) struct Counter {
 operations! { Counter { command 1 Count; command 2 Panic; query 1 Counted; residual } }
 
 impl Machine for Counter {
-    type Options = ();
+    type Options = Filler;
     type Event = Never;
 
-    fn new((): ()) -> Self {
+    fn new(_: Filler) -> Self {
         Self { counted: 0 }
     }
 }
@@ -87,7 +104,7 @@ impl Residual for Counter {
         self.counted
     }
 
-    fn restore((): (), counted: u64) -> Self {
+    fn restore(_: Filler, counted: u64) -> Self {
         Self { counted }
     }
 }

@@ -12,6 +12,8 @@ mod client;
 mod exactly_once;
 mod machine;
 mod reads;
+mod restarts;
 mod room;
+mod sessions;
 mod stopping;
 mod world;

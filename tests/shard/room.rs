@@ -62,3 +62,17 @@ fn a_follower_without_memory_refuses_entries_and_goes_on() {
         });
     }
 }
+
+/// The disk hangs, and a client closes its session again and again: what cannot be taken is refused at the door.
+#[test]
+fn closing_without_end_does_not_bring_a_shard_down() {
+    let mut world = formed(1, 1);
+    let mut client = Client::connect(&mut world, 0, 1);
+    let session = client.open(&mut world);
+    world.node(0).holds_writes = true;
+    client.close_again_and_again(&mut world, session, 200_000);
+    world.steps(10);
+    world.node(0).holds_writes = false;
+    let request = client.send_open(&mut world, 60_000);
+    client.wait(&mut world, request);
+}

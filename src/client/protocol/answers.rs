@@ -25,6 +25,9 @@ use margay_wire::{Code, Refusal, WireError};
 /// Repetitions at once that did not help; then they wait.
 const REPEATS_AT_ONCE: u32 = 3;
 
+/// A leader that does not know of its end finds out, or is out of reach of others, within about this time.
+const STALE_LEADER_PAUSE_NS: u64 = 50_000_000;
+
 impl Protocol {
     pub(super) fn on_response(
         &mut self,
@@ -227,6 +230,11 @@ impl Protocol {
             }
         };
         let attached = client::attached(output)?;
+        if attached.next < session.sequencer.acknowledged_below() {
+            // It misses commands that are done: its reign is over, and it does not know yet.
+            self.rebind_later(key, STALE_LEADER_PAUSE_NS);
+            return Ok(());
+        }
         session.window = attached.window.min(u32::from(u16::MAX));
         session.seen = session.seen.max(response.head.index);
         let is_new = session.identity.is_none();

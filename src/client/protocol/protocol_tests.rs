@@ -334,6 +334,10 @@ fn after_a_reconnect_what_is_unanswered_is_sent_again_with_the_same_bytes() {
     // The members are asked in order; whichever was dialed says that n1 leads still.
     let other = world.dials.last().expect("somebody was dialed").clone();
     world.accept(&other);
+    // One that misses what is done slept through its own end: it is asked again, and the session lives.
+    let attach = world.only(&other, FrameKind::Attach);
+    world.attach(&other, &attach, 1);
+    world.pass(1_000);
     let attach = world.only(&other, FrameKind::Attach);
     world.attach(&other, &attach, 3);
     let again = world.asked(&other);

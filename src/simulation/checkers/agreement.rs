@@ -93,6 +93,23 @@ impl Agreement {
         Ok(())
     }
 
+    /// Notes what the logs of a node hold that is about to die: its last words may have reached the disk.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub fn note_logs(&mut self, place: Place, shard: &Shard<VirtualSeams>) -> Result<(), String> {
+        for view in shard.replicas() {
+            let seen = self.seen.entry((place, view.group)).or_default();
+            let agreed = self.groups.entry(view.group).or_default();
+            let first = seen.commit.max(view.replica.log_floor().index).next();
+            let last = view.replica.last_index();
+            if first <= last {
+                note_entries(agreed, shard, view.group, (first, last))?;
+            }
+        }
+        Ok(())
+    }
+
     fn look_at(
         &mut self,
         place: Place,
@@ -149,24 +166,37 @@ fn note_entries(
     group: GroupId,
     (first, last): (Index, Index),
 ) -> Result<(), String> {
-    for piece in shard.records_in_memory(group, first, last) {
-        for view in record::records(&piece) {
-            let view = view.map_err(|error| format!("a record in memory is damaged: {error}"))?;
-            let (Some(entry), Some(log_time)) = (view.entry(), view.log_time()) else {
-                continue;
-            };
-            let known = KnownEntry {
-                kind: entry.kind,
-                log_time,
-                payload: entry.payload.to_vec(),
-            };
-            let name = (view.index(), view.term());
-            let first = agreed.entries.entry(name).or_insert_with(|| known.clone());
-            if *first != known {
-                return Err(format!(
-                    "two different entries have index and term {name:?}"
-                ));
-            }
+    let mut index = last;
+    while index >= first {
+        let pieces = shard.records_in_memory(group, index, index);
+        if pieces.is_empty() {
+            break;
+        }
+        for piece in pieces {
+            note_records(agreed, &piece)?;
+        }
+        index = index.previous();
+    }
+    Ok(())
+}
+
+fn note_records(agreed: &mut Agreed, piece: &[u8]) -> Result<(), String> {
+    for view in record::records(piece) {
+        let view = view.map_err(|error| format!("a record in memory is damaged: {error}"))?;
+        let (Some(entry), Some(log_time)) = (view.entry(), view.log_time()) else {
+            continue;
+        };
+        let known = KnownEntry {
+            kind: entry.kind,
+            log_time,
+            payload: entry.payload.to_vec(),
+        };
+        let name = (view.index(), view.term());
+        let first = agreed.entries.entry(name).or_insert_with(|| known.clone());
+        if *first != known {
+            return Err(format!(
+                "two different entries have index and term {name:?}"
+            ));
         }
     }
     Ok(())

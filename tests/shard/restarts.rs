@@ -1,0 +1,105 @@
+//! What a node held comes back after every power cut, from checkpoints whose births and entries are long freed.
+
+use crate::client::{Client, GROUP, Session, Told, formed, leader_of};
+use crate::world::World;
+use margay_simulation::disk_fault::FaultPlan;
+use margay_types::GroupId;
+use margay_wire::client::QueryLevel;
+
+/// The session's next binding at the node, whatever has to be waited for.
+fn attach(world: &mut World, client: &mut Client, session: Session) -> Session {
+    for _ in 0..100 {
+        let request = client.send_attach(world, session.attached.session);
+        if let Told::Done(_) = client.wait(world, request) {
+            return client.bound(world, request);
+        }
+        world.steps(10);
+    }
+    panic!("the session cannot be attached");
+}
+
+/// The power goes off again and again while one group fills segments and another idles; each time at another operation
+/// of the disk, and what was under way is lost.
+#[test]
+fn every_command_is_there_once_after_power_cuts_in_the_middle_of_checkpoints() {
+    let mut world = formed(1, 2);
+    let mut client = Client::connect(&mut world, 0, 1);
+    client.group = GroupId::new(2);
+    let mut session = client.open(&mut world);
+    let mut sequence = 1;
+    for round in 0..16_u64 {
+        let disk = world.nodes[0].disk.clone();
+        let at = disk.operation_count() + 40 + round * 7 % 50;
+        disk.set_plan(FaultPlan::crash_at(at));
+        while world.nodes[0].shard.is_some() {
+            let request = client.count_large(&mut world, session, sequence, 200 << 10);
+            world.steps(3);
+            if let Some(Told::Done(output)) = client.answer(&world, request) {
+                let counted = postcard::from_bytes::<(u64, Vec<u8>)>(&output).unwrap().0;
+                assert_eq!(counted, sequence, "in round {round}");
+                sequence += 1;
+            }
+        }
+        world.crash(0);
+        world.start(0);
+        world.until("the restarted node leads", |world| {
+            leader_of(world, GROUP).and_then(|_| leader_of(world, GroupId::new(2)))
+        });
+        client = Client::connect(&mut world, 0, 10 + round);
+        client.group = GroupId::new(2);
+        session = attach(&mut world, &mut client, session);
+        let next = session.attached.next.number();
+        assert!(
+            next == sequence || next == sequence + 1,
+            "{next} is next, {sequence} was not answered"
+        );
+        sequence = next;
+    }
+    let request = client.query(&mut world, QueryLevel::Linearizable);
+    let total = client.wait(&mut world, request);
+    let total = match total {
+        Told::Done(output) => postcard::from_bytes::<u64>(&output).unwrap(),
+        Told::Refused(refusal) => panic!("refused: {refusal:?}"),
+    };
+    assert_eq!(total, sequence - 1);
+}
+
+/// Three nodes; one after the other loses its power while commands come, and every one of them is counted once.
+#[test]
+fn every_command_is_there_once_when_nodes_restart_in_turn() {
+    let mut world = formed(3, 2);
+    let mut session = None;
+    let mut sequence = 1;
+    for round in 0..12_usize {
+        let leader = world.until("a leader", |world| leader_of(world, GroupId::new(2)));
+        let mut client = Client::connect(&mut world, leader, 100 + round as u64);
+        client.group = GroupId::new(2);
+        let bound = match session {
+            None => client.open(&mut world),
+            Some(known) => attach(&mut world, &mut client, known),
+        };
+        session = Some(bound);
+        let next = bound.attached.next.number();
+        assert!(
+            next >= sequence,
+            "{next} is next, {sequence} was not answered"
+        );
+        sequence = next;
+        for _ in 0..8 {
+            let request = client.count_large(&mut world, bound, sequence, 200 << 10);
+            let Told::Done(output) = client.wait(&mut world, request) else {
+                panic!("command {sequence} was refused in round {round}");
+            };
+            let counted = postcard::from_bytes::<(u64, Vec<u8>)>(&output).unwrap().0;
+            assert_eq!(counted, sequence, "in round {round}");
+            sequence += 1;
+        }
+        client.count_large(&mut world, bound, sequence, 100);
+        world.steps(round % 4);
+        let victim = (leader + round % 3) % 3;
+        world.crash(victim);
+        world.steps(30 * (round % 3));
+        world.start(victim);
+        world.steps(100);
+    }
+}

@@ -63,7 +63,8 @@ fn strangers_are_turned_away_and_named_while_clients_are_served() {
     let noise: Vec<u8> = (0..4096_u32).map(|at| (at * 31 % 251) as u8).collect();
     let pages: [&[u8]; 3] = [
         b"GET / HTTP/1.1\r\nHost: margay\r\nUser-Agent: somebody who is curious\r\nAccept: */*\r\n\r\n..............",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a client hello of TLS, cut off somewhere in the middle of nothing at all, no matter",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a client hello of TLS, as somebody sends it who \
+            mistook the port: longer than a hello of ours",
         &noise,
     ];
     for bytes in pages {

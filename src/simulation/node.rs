@@ -17,7 +17,7 @@ use margay::storage::manifest::{ManifestCopy, ManifestKind};
 use margay::storage::node_manifest::NodeManifest;
 use margay::storage::{Block, Disk, LogOptions, OpenMode};
 use margay_machine::Registry;
-use margay_types::{ClusterId, Incarnation, Index, NodeId, ProcessLife, Ticks};
+use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
 use margay_wire::admin::{Durability, IoSettings};
 use std::cell::RefCell;
 use std::io;
@@ -326,7 +326,6 @@ impl Node {
             self.outbox.clone(),
             self.clock.clone(),
         );
-        let shard = shard.map_err(|error| self.ended(format!("cannot start: {error}")))?;
         self.phase = Phase::Running(Box::new(shard));
         Ok(())
     }
@@ -390,18 +389,7 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// Writes what formatting a data directory leaves: both copies of a blank node's manifest.
 async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let manifest = NodeManifest {
-        cluster: ClusterId::ZERO,
-        cluster_name: String::new(),
-        incarnation,
-        node: NodeId::new(0),
-        process_life: ProcessLife::new(0),
-        placement_epoch: 0,
-        shard_count: 0,
-        honoured_election: Ticks::new(0),
-        created_up_to: Index::ZERO,
-        logs: Vec::new(),
-    };
+    let manifest = NodeManifest::blank(incarnation);
     let copy = ManifestCopy {
         counter: 1,
         body: manifest.encode(),

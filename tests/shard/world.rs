@@ -9,7 +9,7 @@ use margay::storage::node_manifest::NodeManifest;
 use margay::storage::{Block, Disk, LogOptions, OpenMode, Slice};
 use margay_simulation::disk::{Completion, DiskOptions, VirtualDisk};
 use margay_simulation::disk_fault::{Fate, Loss};
-use margay_types::{ClusterId, Incarnation, Index, NodeId, ProcessLife, ShardId, Ticks};
+use margay_types::{Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::{Genesis, GenesisNode};
@@ -197,11 +197,6 @@ impl World {
         }
     }
 
-    /// Every cut is mended.
-    pub(crate) fn heal(&mut self) {
-        self.cuts.clear();
-    }
-
     fn disconnect(&mut self, a: usize, b: usize) {
         if !self.up.remove(&(a.min(b), a.max(b))) {
             return;
@@ -339,7 +334,7 @@ impl Node {
             seed: life.number() * 7919,
         };
         let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
-        let shard = Shard::new(facts, machine::registry(), restored, outbox, clock).unwrap();
+        let shard = Shard::new(facts, machine::registry(), restored, outbox, clock);
         self.shard = Some(Box::new(shard));
     }
 
@@ -402,18 +397,7 @@ impl Node {
 
 /// What formatting a data directory leaves.
 async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let manifest = NodeManifest {
-        cluster: ClusterId::ZERO,
-        cluster_name: String::new(),
-        incarnation,
-        node: NodeId::new(0),
-        process_life: ProcessLife::new(0),
-        placement_epoch: 0,
-        shard_count: 0,
-        honoured_election: Ticks::new(0),
-        created_up_to: Index::ZERO,
-        logs: Vec::new(),
-    };
+    let manifest = NodeManifest::blank(incarnation);
     let copy = ManifestCopy {
         counter: 1,
         body: manifest.encode(),

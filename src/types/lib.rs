@@ -6,10 +6,13 @@
 //! * `number` — newtypes over integers: where something stands (`Index`, `Term`), who it is
 //!   (`GroupId`, `NodeId`, `SessionId`), when it happens (`LogTime`, `Ticks`).
 //! * `identity` — 128-bit identities drawn at random or hashed (`ClientId`, `ClusterId`, `Incarnation`).
+//! * `mutant` — only with the feature `mutants`: which rule a test breaks on purpose, wherever the rule lives.
 
 #![no_std]
 
 mod identity;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 mod number;
 
 pub use identity::{ClientId, ClusterId, Incarnation, ReplicaId};

@@ -216,6 +216,19 @@ impl Merged {
         self.entries.split_off(&from);
         self.origins.split_off(&from);
         self.configurations.split_off(&from);
+        // What a head named from there on is dead, and the segment that held it may be free by now; what stands before
+        // is still missing, unless a checkpoint stands for it.
+        for (_, loss) in &mut self.losses {
+            match loss {
+                Loss::Head(position) if position.index >= from => position.index = from.previous(),
+                Loss::Head(_)
+                | Loss::HardState
+                | Loss::TwoVotes(_)
+                | Loss::Truncation(_)
+                | Loss::Other(_)
+                | Loss::Birth => {}
+            }
+        }
     }
 
     /// A durable promise. A good one heals an earlier loss: terms only grow, and it was written later.

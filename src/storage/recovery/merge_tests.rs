@@ -171,3 +171,43 @@ proptest! {
         prop_assert_eq!(merge_numbered(ordered), merge_numbered(shuffled));
     }
 }
+
+fn head(term: u32, last: u64) -> Fact {
+    record(
+        term,
+        last,
+        Content::Head(Head {
+            incarnation: margay_types::Incarnation::new([1; 16]),
+            replica: ReplicaNumber::new(1),
+            recovery_number: 0,
+            hard_state: HardState::default(),
+            last: Position {
+                term: Term::new(term),
+                index: Index::new(last),
+            },
+            checkpoint: Index::ZERO,
+            stream_epoch: 0,
+            configuration: Index::ZERO,
+        }),
+    )
+}
+
+fn missing(merged: &Merged) -> Vec<u64> {
+    let heads = merged.losses.iter().filter_map(|(_, loss)| match loss {
+        Loss::Head(position) => Some(position.index.number()),
+        Loss::HardState
+        | Loss::TwoVotes(_)
+        | Loss::Truncation(_)
+        | Loss::Other(_)
+        | Loss::Birth => None,
+    });
+    heads.collect()
+}
+
+/// Entries 3 to 9 of term 1 are dead, and their segment was freed; the head behind it still names the last of them.
+#[test]
+fn a_head_misses_no_entries_that_were_truncated_later() {
+    assert_eq!(missing(&merge(&[head(1, 9)])), [9]);
+    let merged = merge(&[head(1, 9), truncation(3), entry(2, 3)]);
+    assert_eq!(missing(&merged), [2], "what stands before is still missing");
+}

@@ -273,9 +273,8 @@ impl<S: Seams> Shard<S> {
         log.group_count() < log.groups_max() && log.has_room(bytes)
     }
 
-    /// Carries out what group 0 created above what was taken already, if this node is a member. What finds no room
-    /// in the
-    /// log is tried again, with what was created beside it, in a later turn.
+    /// Carries out what group 0 created above what was taken already, if this node is a member. What finds no room in
+    /// the log is tried again, with what was created beside it, in a later turn.
     pub(crate) fn carry_out_creations(&mut self) {
         let Some(system) = self.groups.get(&GroupId::SYSTEM) else {
             return;

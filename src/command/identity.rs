@@ -4,28 +4,16 @@ use super::data_directory::{MANIFEST_FILES, failed};
 use crate::codes::{Code, Failure};
 use crate::storage::manifest::{ManifestCopy, ManifestError, ManifestKind, choose};
 use crate::storage::node_manifest::NodeManifest;
-use margay_types::{ClusterId, Incarnation, Index, NodeId, ProcessLife, Ticks};
+use margay_types::Incarnation;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 /// The bytes of a manifest that says nothing but who the node is. Both copies are alike.
 pub(super) fn blank(incarnation: Incarnation) -> Vec<u8> {
-    let manifest = NodeManifest {
-        cluster: ClusterId::ZERO,
-        cluster_name: String::new(),
-        incarnation,
-        node: NodeId::new(0),
-        process_life: ProcessLife::new(0),
-        placement_epoch: 0,
-        shard_count: 0,
-        honoured_election: Ticks::new(0),
-        created_up_to: Index::ZERO,
-        logs: Vec::new(),
-    };
     let copy = ManifestCopy {
         counter: 1,
-        body: manifest.encode(),
+        body: NodeManifest::blank(incarnation).encode(),
     };
     copy.encode(ManifestKind::Node)
 }

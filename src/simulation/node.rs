@@ -17,7 +17,7 @@ use margay::storage::manifest::{ManifestCopy, ManifestKind};
 use margay::storage::node_manifest::NodeManifest;
 use margay::storage::{Block, Disk, LogOptions, OpenMode};
 use margay_machine::Registry;
-use margay_types::{ClusterId, Incarnation, Index, NodeId, ProcessLife, Ticks};
+use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
 use margay_wire::admin::{Durability, IoSettings};
 use std::cell::RefCell;
 use std::io;
@@ -386,22 +386,13 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// Writes what formatting a data directory leaves: both copies of a blank node's manifest.
-async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let manifest = NodeManifest {
-        cluster: ClusterId::ZERO,
-        cluster_name: String::new(),
-        incarnation,
-        node: NodeId::new(0),
-        process_life: ProcessLife::new(0),
-        placement_epoch: 0,
-        shard_count: 0,
-        honoured_election: Ticks::new(0),
-        created_up_to: Index::ZERO,
-        logs: Vec::new(),
-    };
+///
+/// # Errors
+/// What the disk fails with.
+pub async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
     let copy = ManifestCopy {
         counter: 1,
-        body: manifest.encode(),
+        body: NodeManifest::blank(incarnation).encode(),
     };
     let bytes = copy.encode(ManifestKind::Node);
     disk.create_directory(&data()).await?;

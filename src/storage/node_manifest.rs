@@ -89,6 +89,23 @@ struct LogLayout {
 }
 
 impl NodeManifest {
+    /// What formatting a data directory writes: nothing but who the node is.
+    #[must_use]
+    pub const fn blank(incarnation: Incarnation) -> Self {
+        Self {
+            cluster: ClusterId::ZERO,
+            cluster_name: String::new(),
+            incarnation,
+            node: NodeId::new(0),
+            process_life: ProcessLife::new(0),
+            placement_epoch: 0,
+            shard_count: 0,
+            honoured_election: Ticks::new(0),
+            created_up_to: Index::ZERO,
+            logs: Vec::new(),
+        }
+    }
+
     /// The body of its copies.
     ///
     /// # Panics

@@ -66,9 +66,12 @@ impl Leader {
 
     /// Lets the writes among the effects return.
     fn write_all(&mut self) {
-        let writes = self.effects.iter().filter_map(|effect| match effect {
-            Effect::SaveHardState { write, .. } | Effect::StoreOwn { write, .. } => Some(*write),
-            _ => None,
+        let writes = self.effects.iter().filter_map(|effect| {
+            if let Effect::SaveHardState { write, .. } | Effect::StoreOwn { write, .. } = effect {
+                Some(*write)
+            } else {
+                None
+            }
         });
         if let Some(last) = writes.max() {
             self.replica.on_written(last, &mut self.effects);

@@ -202,6 +202,8 @@ impl Hosted {
                 Recipient::Ended { session } => {
                     reign.sequencing.forget(session);
                     if let Some(to) = requester.filter(|to| to.purpose == Purpose::Close) {
+                        let group = self.identity.group;
+                        means.attachments.detach(to.connection, group, session);
                         means.answer(to, head, &[]);
                     }
                 }

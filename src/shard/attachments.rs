@@ -1,11 +1,12 @@
 //! Which sessions are attached to which connections.
 //!
 //! A session is checked once, when it is attached; every later frame carries the attachment's number, a plain
-//! index into the connection's table. A connection that closes takes its attachments with it; the sessions live on.
+//! name in the connection's table. A connection that closes takes its attachments with it; the sessions live on.
 
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
 use crate::shard::outbox::ConnectionId;
 use margay_types::{ClientId, GroupId, SessionId};
+use margay_wire::client::Attachment as AttachmentNumber;
 use std::collections::BTreeMap;
 
 /// One session on one connection.
@@ -28,11 +29,13 @@ pub(crate) enum NotAttached {
     Gone,
 }
 
-/// The sessions of one connection: by number, and the number of each.
+/// The sessions of one connection: by number, and the number of each. A number is not used again: what was sent before
+/// its session was closed must not be taken for another's.
 #[derive(Debug, Default)]
 struct Table {
-    attachments: Vec<Attachment>,
+    attachments: BTreeMap<u32, Attachment>,
     numbers: BTreeMap<(GroupId, SessionId), u32>,
+    next: u32,
 }
 
 /// The attachments of all client connections of a shard.
@@ -61,23 +64,30 @@ impl Attachments {
         if let Some(number) = table.numbers.get(&key) {
             return Ok(*number);
         }
-        if table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX {
+        let is_used_up = table.next == AttachmentNumber::NONE.0;
+        if is_used_up || table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX {
             return Err(NotAttached::TooMany);
         }
-        let number =
-            u32::try_from(table.attachments.len()).expect("the table's bound is far below");
-        table.attachments.push(attachment);
+        let number = table.next;
+        table.next += 1;
+        table.attachments.insert(number, attachment);
         table.numbers.insert(key, number);
         Ok(number)
+    }
+
+    /// The session ended, as this connection was told: it makes room for others.
+    pub(crate) fn detach(&mut self, connection: ConnectionId, group: GroupId, session: SessionId) {
+        if let Some(table) = self.connections.get_mut(&connection)
+            && let Some(number) = table.numbers.remove(&(group, session))
+        {
+            table.attachments.remove(&number);
+        }
     }
 
     /// The session behind a number, if the connection has one.
     pub(crate) fn find(&self, connection: ConnectionId, number: u32) -> Option<Attachment> {
         let table = self.connections.get(&connection)?;
-        table
-            .attachments
-            .get(usize::try_from(number).ok()?)
-            .copied()
+        table.attachments.get(&number).copied()
     }
 
     /// The connection is gone.
@@ -113,5 +123,24 @@ mod tests {
         assert_eq!(attachments.find(one, 0), None);
         assert_eq!(attachments.attach(one, attachment), Err(NotAttached::Gone));
         assert_eq!(attachments.find(two, 0), Some(attachment));
+    }
+
+    #[test]
+    fn sessions_that_come_and_go_do_not_use_a_connection_up() {
+        let mut attachments = Attachments::default();
+        let connection = ConnectionId(1);
+        attachments.on_open(connection);
+        let group = GroupId::new(3);
+        for number in 1..=2 * SESSIONS_PER_CONNECTION_MAX as u64 {
+            let session = SessionId::new(number);
+            let attachment = Attachment {
+                group,
+                session,
+                client: ClientId::ZERO,
+            };
+            let attached = attachments.attach(connection, attachment).unwrap();
+            attachments.detach(connection, group, session);
+            assert_eq!(attachments.find(connection, attached), None);
+        }
     }
 }

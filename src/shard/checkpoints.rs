@@ -17,7 +17,8 @@ use crate::shard::Seams;
 use crate::shard::births::Description;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
-use crate::storage::payload::{CheckpointPointer, ChunkHeader, Created, Tail};
+use crate::storage::payload::{CHUNK_HEADER_BYTES, CheckpointPointer, ChunkHeader, Created, Tail};
+use crate::storage::record;
 use margay_raft::{Configuration, EntryKind, Position};
 use margay_types::{Incarnation, Index, ReplicaNumber};
 use serde::{Deserialize, Serialize};
@@ -187,7 +188,8 @@ impl Hosted {
         let Some(writing) = &mut self.checkpoints.writing else {
             return;
         };
-        if !means.log.has_room_for_upkeep(CHECKPOINT_CHUNK_BYTES) {
+        let bytes_max = record::record_bytes(CHUNK_HEADER_BYTES + CHECKPOINT_CHUNK_BYTES);
+        if !means.log.has_room_for_upkeep(bytes_max) {
             return;
         }
         let number = writing.chunks_written;

@@ -11,10 +11,11 @@
 
 use crate::limits::{NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, WAITING_READ_MS, WAITING_READS_MAX};
 use crate::shard::Seams;
+use crate::shard::applying;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::shard::waiters::Requester;
-use margay_machine::{Host, QueryError};
+use margay_machine::{Host, Outcome, QueryError};
 use margay_raft::ReadId;
 use margay_types::{Index, OperationId, SequenceNumber, SessionId, Term};
 use margay_wire::client::{Query, QueryLevel, ResponseHead};
@@ -119,6 +120,16 @@ impl Reads {
 }
 
 fn answer<S: Seams>(host: &Host, term: Term, means: &mut Means<S>, question: &Question) {
+    let gone = question.session.and_then(|id| how_it_ended(host, id));
+    if let Some(refusal) = gone {
+        let head = ResponseHead {
+            term,
+            index: host.applied_index(),
+            events: 0,
+        };
+        means.refuse(question.to, head, &refusal);
+        return;
+    }
     let events = question
         .session
         .and_then(|id| host.session(id))
@@ -137,6 +148,14 @@ fn answer<S: Seams>(host: &Host, term: Term, means: &mut Means<S>, question: &Qu
     ) {
         Ok(()) => means.answer(question.to, head, &output),
         Err(error) => means.refuse(question.to, head, &refusal_of(&error)),
+    }
+}
+
+/// A question ends with its session. Where a session was attached it was open, so one that is not there has ended.
+fn how_it_ended(host: &Host, session: SessionId) -> Option<Refusal> {
+    match host.outcome(session, SequenceNumber::new(0)) {
+        Outcome::NoSession(code) => applying::refusal_of(code, &[]),
+        Outcome::Decided { .. } | Outcome::Gone | Outcome::NotYet => None,
     }
 }
 

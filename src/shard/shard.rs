@@ -332,6 +332,11 @@ impl<S: Seams> Shard<S> {
                 hosted.keep_house(&mut self.means);
             }
         }
+        if let Some(error) = self.means.failure.take() {
+            // What was refused is not in the log: nothing of this turn may be sent or applied.
+            self.fail(error.into());
+            return;
+        }
         let touched = std::mem::take(&mut self.means.touched);
         self.flush_groups(&touched);
         self.submit();
@@ -381,7 +386,11 @@ impl<S: Seams> Shard<S> {
         self.means.log.tend();
     }
 
+    /// Sends what the turn made possible. After a write that the log refused nothing is sent: the entry is not there.
     fn flush_groups(&mut self, touched: &[GroupId]) {
+        if self.means.failure.is_some() {
+            return;
+        }
         for group in touched {
             if let Some(hosted) = self.groups.get_mut(group) {
                 hosted.take_touch();

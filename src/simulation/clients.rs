@@ -75,6 +75,7 @@ impl Client {
         high.copy_from_slice(&random.next_number().to_le_bytes());
         let settings = Options {
             session_timeout_ms: options.session_timeout_ms,
+            connections_per_shard: options.connections_per_node,
             ..Options::default()
         };
         let protocol = Protocol::new(settings, endpoints, ClientId::new(id), random.next_number());

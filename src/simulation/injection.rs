@@ -34,13 +34,20 @@ impl World {
                     self.trace.note(now_ns, &format!("node {place} starts"));
                 }
             }
-            Repair::Room(place) => self.nodes[place].disk.set_capacity_bytes(1 << 30),
+            Repair::Room(place) => self.give_room(place),
             Repair::Mend(paths) => {
                 for (from, to) in paths {
                     self.network.mend(from, to);
                 }
             }
         }
+    }
+
+    /// A disk has room again. What its present life met with is excused.
+    fn give_room(&mut self, place: Place) {
+        let node = &mut self.nodes[place];
+        node.disk.set_capacity_bytes(1 << 30);
+        node.is_disk_faulty |= std::mem::take(&mut node.is_disk_full);
     }
 
     /// Nothing goes wrong any more, and what went wrong is set right.
@@ -55,7 +62,6 @@ impl World {
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
             node.paused_until_ns = 0;
-            node.disk.set_capacity_bytes(1 << 30);
             node.disk.set_plan(FaultPlan::none());
             if matches!(node.phase, Phase::Down) && !node.disk.is_crashed() {
                 node.start(now_ns);
@@ -97,8 +103,22 @@ impl World {
                 }
             }
             FaultKind::ClockJump => self.nodes[place].clock_ahead_ns += long_ns,
-            FaultKind::Cut | FaultKind::OneWayCut | FaultKind::Clog | FaultKind::ClientCut => {
-                self.disturb_paths(kind, place, long_ns);
+            FaultKind::Cut => {
+                let paths = self.paths_to_some(place);
+                self.cut_for(paths, 2 * long_ns);
+            }
+            FaultKind::OneWayCut => {
+                let paths = self.path_to_one(place);
+                self.cut_for(paths, 2 * long_ns);
+            }
+            FaultKind::ClientCut => {
+                let paths = self.paths_to_clients(place);
+                self.cut_for(paths, 2 * long_ns);
+            }
+            FaultKind::Clog => {
+                for (from, to) in self.path_to_one(place) {
+                    self.network.clog(from, to, now_ns + long_ns);
+                }
             }
             FaultKind::Break => {
                 let other = self.draw_place();
@@ -112,10 +132,14 @@ impl World {
                     self.network.break_off(now_ns, connection);
                 }
             }
-            FaultKind::SlowDisk
-            | FaultKind::HungDisk
-            | FaultKind::FullDisk
-            | FaultKind::CrashAtOperation => self.disturb_disk(kind, place, long_ns),
+            FaultKind::SlowDisk => self.plan_soon(place, slow(long_ns / 20)),
+            FaultKind::HungDisk => self.plan_soon(place, slow(long_ns)),
+            FaultKind::CrashAtOperation => self.plan_soon(place, Fault::Crash),
+            FaultKind::FullDisk => {
+                self.nodes[place].is_disk_full = true;
+                self.nodes[place].disk.set_capacity_bytes(0);
+                self.repair_after(2 * long_ns, Repair::Room(place));
+            }
         }
     }
 
@@ -139,59 +163,48 @@ impl World {
         self.repair_after(pause_ns, Repair::Start(place));
     }
 
-    fn disturb_paths(&mut self, kind: FaultKind, place: Place, long_ns: u64) {
-        let nodes = self.nodes.len();
-        let everyone = nodes + self.clients.len() + 1;
+    /// Both ways between a node and most of the others.
+    fn paths_to_some(&mut self, place: Place) -> Vec<(Place, Place)> {
         let mut paths = Vec::new();
-        match kind {
-            FaultKind::ClientCut => {
-                paths.extend((nodes..everyone).flat_map(|other| [(place, other), (other, place)]));
-            }
-            FaultKind::Cut => {
-                for other in (0..nodes).filter(|other| *other != place) {
-                    if self.random.chance(3, 4) {
-                        paths.extend([(place, other), (other, place)]);
-                    }
-                }
-            }
-            _ => {
-                let other = self.draw_place();
-                if other != place {
-                    paths.push((place, other));
-                }
+        for other in (0..self.nodes.len()).filter(|other| *other != place) {
+            if self.random.chance(3, 4) {
+                paths.extend([(place, other), (other, place)]);
             }
         }
-        if kind == FaultKind::Clog {
-            for (from, to) in paths {
-                self.network.clog(from, to, self.now_ns + long_ns);
-            }
-            return;
-        }
+        paths
+    }
+
+    /// Both ways between a node and everybody who is none.
+    fn paths_to_clients(&self, place: Place) -> Vec<(Place, Place)> {
+        let nodes = self.nodes.len();
+        let others = nodes..=nodes + self.clients.len();
+        others
+            .flat_map(|other| [(place, other), (other, place)])
+            .collect()
+    }
+
+    /// From a node to one other.
+    fn path_to_one(&mut self, place: Place) -> Vec<(Place, Place)> {
+        let other = self.draw_place();
+        let path = (other != place).then_some((place, other));
+        path.into_iter().collect()
+    }
+
+    fn cut_for(&mut self, paths: Vec<(Place, Place)>, pause_ns: u64) {
         for (from, to) in &paths {
             self.network.cut(*from, *to);
         }
-        self.repair_after(2 * long_ns, Repair::Mend(paths));
+        self.repair_after(pause_ns, Repair::Mend(paths));
     }
 
-    fn disturb_disk(&mut self, kind: FaultKind, place: Place, long_ns: u64) {
-        let node = &mut self.nodes[place];
-        let at = node.disk.operation_count() + self.random.below(20);
-        let plan = FaultPlan::none();
-        match kind {
-            FaultKind::FullDisk => {
-                node.is_disk_faulty = true;
-                node.disk.set_capacity_bytes(0);
-                self.repair_after(2 * long_ns, Repair::Room(place));
-            }
-            FaultKind::HungDisk => {
-                let fault = Fault::Slow(Duration::from_nanos(long_ns));
-                node.disk.set_plan(plan.with(at, fault));
-            }
-            FaultKind::CrashAtOperation => node.disk.set_plan(plan.with(at, Fault::Crash)),
-            _ => {
-                let fault = Fault::Slow(Duration::from_nanos(long_ns / 20));
-                node.disk.set_plan(plan.with(at, fault));
-            }
-        }
+    /// One of the next operations of a disk goes wrong.
+    fn plan_soon(&mut self, place: Place, fault: Fault) {
+        let disk = &self.nodes[place].disk;
+        let at = disk.operation_count() + self.random.below(20);
+        disk.set_plan(FaultPlan::none().with(at, fault));
     }
+}
+
+fn slow(longer_ns: u64) -> Fault {
+    Fault::Slow(Duration::from_nanos(longer_ns))
 }

@@ -278,6 +278,7 @@ impl Network {
                 let kept = self.random.below(bytes.len() as u64 + 1);
                 bytes.truncate(usize::try_from(kept).unwrap_or(0));
             }
+            connection.ways[out].is_ended = false;
         }
         if is_over && connection.ways[out].is_ended && connection.ways[out].parcels.is_empty() {
             self.connections.remove(&number);
@@ -294,6 +295,7 @@ impl Network {
         for way in &mut connection.ways {
             let kept = self.random.below(way.parcels.len() as u64 + 1);
             way.parcels.truncate(usize::try_from(kept).unwrap_or(0));
+            way.is_ended = false;
         }
         let [from, to] = connection.places;
         self.post(now_ns, number, from, Parcel::End);

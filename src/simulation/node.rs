@@ -93,6 +93,8 @@ pub struct Node {
     pub clock_fast_ppm: u64,
     /// Was a fault of its disk injected in this life?
     pub is_disk_faulty: bool,
+    /// Has its disk no room?
+    pub is_disk_full: bool,
     /// Has its process not had its first turn?
     is_fresh: bool,
     outbox: VirtualOutbox,
@@ -156,6 +158,7 @@ impl Node {
             clock_ahead_ns: 0,
             clock_fast_ppm: 0,
             is_disk_faulty: false,
+            is_disk_full: false,
             is_fresh: false,
             outbox: VirtualOutbox::default(),
             clock: VirtualClock::default(),
@@ -300,7 +303,7 @@ impl Node {
     }
 
     fn ended(&self, reason: String) -> Ended {
-        let is_excused = self.is_disk_faulty || self.disk.is_crashed();
+        let is_excused = self.is_disk_faulty || self.is_disk_full || self.disk.is_crashed();
         Ended { reason, is_excused }
     }
 

@@ -70,38 +70,14 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
     } else {
         Order::Stream
     };
-    let latency_ns = between(&mut random, MS / 20, 5 * MS);
-    let nodes: Vec<Node> = (0..node_count)
-        .map(|place| {
-            let disk = DiskOptions {
-                seed: random.next_number(),
-                latency_min: Duration::from_nanos(MS / 50),
-                latency_max: Duration::from_nanos(latency_ns),
-                ..DiskOptions::default()
-            };
-            let mut node = Node::format(place, random.next_number(), disk);
-            node.clock_fast_ppm = random.below(200);
-            node
-        })
-        .collect();
+    let nodes = make_nodes(&mut random, node_count);
     let members = nodes.iter().map(|node| GenesisNode {
         incarnation: node.incarnation,
         address: node.address.clone(),
     });
     let genesis = Genesis::new("simulated".to_owned(), members.collect()).expect("legal names");
     let endpoints: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
-    let clients: Vec<Client> = (0..workload.client_count)
-        .map(|at| {
-            let seed = random.next_number();
-            Client::new(
-                node_count + at,
-                seed,
-                workload,
-                endpoints.clone(),
-                trace.clone(),
-            )
-        })
-        .collect();
+    let clients = make_clients(&mut random, workload, &endpoints, &trace);
     let place = node_count + clients.len();
     let mut operator = Operator::new(place, node_count, genesis.encode());
     plan_keyspaces(&mut operator, &mut random, options.faulty_ns);
@@ -146,6 +122,36 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
     world
 }
 
+fn make_nodes(random: &mut Random, count: usize) -> Vec<Node> {
+    let latency_ns = between(random, MS / 20, 5 * MS);
+    let make = |place| {
+        let disk = DiskOptions {
+            seed: random.next_number(),
+            latency_min: Duration::from_nanos(MS / 50),
+            latency_max: Duration::from_nanos(latency_ns),
+            ..DiskOptions::default()
+        };
+        let mut node = Node::format(place, random.next_number(), disk);
+        node.clock_fast_ppm = random.below(200);
+        node
+    };
+    (0..count).map(make).collect()
+}
+
+/// The clients; their places follow those of the nodes.
+fn make_clients(
+    random: &mut Random,
+    workload: WorkloadOptions,
+    endpoints: &[String],
+    trace: &Trace,
+) -> Vec<Client> {
+    let make = |at| {
+        let (place, seed) = (endpoints.len() + at, random.next_number());
+        Client::new(place, seed, workload, endpoints.to_vec(), trace.clone())
+    };
+    (0..workload.client_count).map(make).collect()
+}
+
 fn draw_workload(random: &mut Random) -> WorkloadOptions {
     let think_ns_min = between(random, MS, 20 * MS);
     WorkloadOptions {
@@ -159,6 +165,7 @@ fn draw_workload(random: &mut Random) -> WorkloadOptions {
         query_permille: random.below(600),
         key_count: between(random, 1, 10),
         filler_bytes_max: if random.chance(1, 4) { 4_000 } else { 64 },
+        connections_per_node: if random.chance(1, 2) { 2 } else { 1 },
         session_timeout_ms: u32::try_from(between(random, 1_000, 5_000)).unwrap_or(1_000),
     }
 }

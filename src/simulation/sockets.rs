@@ -195,7 +195,7 @@ impl Sockets {
                 return reaction;
             };
             let dialed = socket.other;
-            self.on_hello(connection, dialed, &hello, own, &mut reaction);
+            self.on_hello((connection, dialed), &hello, own, &mut reaction);
         }
         let Some(socket) = self.sockets.get_mut(&connection) else {
             return reaction;
@@ -223,8 +223,7 @@ impl Sockets {
 
     fn on_hello(
         &mut self,
-        connection: ConnectionNumber,
-        dialed: Other,
+        (connection, dialed): (ConnectionNumber, Other),
         bytes: &[u8; HELLO_BYTES],
         own: &Own,
         reaction: &mut Reaction,

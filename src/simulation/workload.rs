@@ -41,6 +41,8 @@ pub struct WorkloadOptions {
     pub key_count: u64,
     /// Largest filler of a command.
     pub filler_bytes_max: u64,
+    /// Connections of a client to a node.
+    pub connections_per_node: u16,
     /// Timeout of sessions.
     pub session_timeout_ms: u32,
 }

@@ -343,6 +343,8 @@ impl World {
             let replica = view.replica;
             let role = format!("{:?} in term {}", replica.role(), replica.term());
             let known = self.roles.entry((place, view.group.number())).or_default();
+            let floor = replica.log_floor().index;
+            let role = format!("{role}, floor {floor}");
             if *known != role {
                 let text = format!(
                     "node {place} group {}: {role}, commit {}, applied {}, last {}",

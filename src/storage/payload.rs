@@ -262,6 +262,10 @@ pub fn parse_marks(record: &RecordView<'_>) -> Option<Vec<Mark>> {
     })
 }
 
+/// Bytes of a [`ChunkHeader`].
+pub const CHUNK_HEADER_BYTES: usize = 16;
+const _: () = assert!(size_of::<ChunkLayout>() == CHUNK_HEADER_BYTES);
+
 /// What stands before the bytes of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkHeader {
@@ -282,7 +286,7 @@ struct ChunkLayout {
 impl ChunkHeader {
     /// The payload before the chunk's bytes.
     #[must_use]
-    pub fn encode(&self) -> [u8; 16] {
+    pub fn encode(&self) -> [u8; CHUNK_HEADER_BYTES] {
         let layout = ChunkLayout {
             stream_epoch: U64::new(self.stream_epoch),
             number: U32::new(self.number),

@@ -180,7 +180,9 @@ impl<D: Disk> Log<D> {
     pub fn release(&mut self, group: GroupId, to: Index) -> Index {
         let state = self.groups.expect_mut(group);
         let to = to.min(state.checkpoint_covered);
-        let gone = state.release(to);
+        // Below the checkpoint nothing but the entry itself tells the term at the floor to the next recovery.
+        let is_told = to == state.checkpoint_covered;
+        let gone = state.release(if is_told { to } else { to.previous() });
         self.ledger.drop_all(gone.iter().map(|item| item.segment));
         to
     }

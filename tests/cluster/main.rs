@@ -6,6 +6,7 @@
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
+//! * `sandbox` — a process without io_uring.
 //! * `strangers` — bytes that are not ours.
 
 mod harness;

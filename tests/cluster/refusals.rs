@@ -40,7 +40,7 @@ fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> 
     if is_root() {
         return Some(output(&mut command));
     }
-    println!("SKIPPED: mounting {mount:?} takes root");
+    eprintln!("SKIPPED: mounting {mount:?} takes root");
     None
 }
 
@@ -79,7 +79,7 @@ fn a_read_only_file_system_is_refused() {
 #[test]
 fn a_directory_of_another_user_is_refused() {
     if !is_root() {
-        println!("SKIPPED: becoming another user takes root");
+        eprintln!("SKIPPED: becoming another user takes root");
         return;
     }
     let directory = directory();

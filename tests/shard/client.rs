@@ -52,6 +52,11 @@ impl Client {
         }
     }
 
+    /// The number of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.last_request
+    }
+
     fn next(&mut self) -> u64 {
         self.last_request += 1;
         self.last_request
@@ -240,9 +245,18 @@ impl Client {
     }
 
     pub(crate) fn query(&mut self, world: &mut World, level: QueryLevel) -> u64 {
+        self.query_of(world, level, Attachment::NONE)
+    }
+
+    pub(crate) fn query_of(
+        &mut self,
+        world: &mut World,
+        level: QueryLevel,
+        attachment: Attachment,
+    ) -> u64 {
         let payload = postcard::to_allocvec(&Counted).unwrap();
         let query = Query {
-            attachment: Attachment::NONE,
+            attachment,
             group: self.group,
             operation: OperationId::new(1),
             level,

@@ -10,6 +10,7 @@
 mod births;
 mod client;
 mod exactly_once;
+mod formation;
 mod machine;
 mod reads;
 mod restarts;

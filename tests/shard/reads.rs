@@ -1,7 +1,8 @@
 //! Questions that must not wait for what never comes.
 
-use crate::client::{Client, GROUP, Told, formed, leader_of};
+use crate::client::{Client, GROUP, Told, formed, group, leader_of};
 use margay_wire::client::QueryLevel;
+use margay_wire::refusal::Refusal;
 
 #[test]
 fn a_confirmed_read_of_an_idle_group_is_answered_at_once() {
@@ -14,5 +15,22 @@ fn a_confirmed_read_of_an_idle_group_is_answered_at_once() {
         world.steps(20);
         let answer = client.answer(&world, request);
         assert_eq!(answer, Some(Told::Done(vec![0])), "at node {place}");
+    }
+}
+
+/// The session expired, and the connection does not know it.
+#[test]
+fn a_read_ends_with_its_session() {
+    let mut world = formed(1, 1);
+    let mut client = Client::connect(&mut world, 0, 1);
+    let request = client.send_open(&mut world, 1_000);
+    let attachment = client.bound(&mut world, request).attached.attachment;
+    world.until("the session has expired", |world| {
+        (group(world, 0, GROUP)?.sessions == 0).then_some(())
+    });
+    for level in [QueryLevel::Causal, QueryLevel::Linearizable] {
+        let request = client.query_of(&mut world, level, attachment);
+        let answer = client.wait(&mut world, request);
+        assert_eq!(answer, Told::Refused(Refusal::SessionExpired));
     }
 }

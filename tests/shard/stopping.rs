@@ -1,6 +1,6 @@
 //! A machine that panics stops its group on its node, and nobody hangs because of it.
 
-use crate::client::{Client, GROUP, Told, formed, leader_of};
+use crate::client::{Client, GROUP, Told, formed, group, leader_of};
 use crate::machine::break_at;
 use margay_wire::refusal::Refusal;
 
@@ -39,4 +39,31 @@ fn a_leader_that_applies_no_more_hands_over_to_one_that_does() {
         Told::Done(vec![1, 0]),
         "counted once"
     );
+}
+
+/// One of the others is dead, and has as much of the log as the one that is not.
+#[test]
+fn a_node_that_stops_hands_over_to_a_member_that_is_there() {
+    let mut world = formed(3, 1);
+    for dead in 0..3 {
+        let old = world.until("a leader", |world| leader_of(world, GROUP));
+        if old == dead {
+            continue;
+        }
+        world.crash(dead);
+        world.steps(40);
+        world.shard(old).request_stop();
+        world.steps(20);
+        assert!(
+            world.shard(old).is_ready_to_stop(),
+            "node {old} still leads"
+        );
+        let term = group(&mut world, old, GROUP).unwrap().term;
+        let new = world.until("a successor", |world| leader_of(world, GROUP));
+        assert_eq!(group(&mut world, new, GROUP).unwrap().term, term);
+        world.crash(old);
+        world.start(old);
+        world.start(dead);
+        world.steps(100);
+    }
 }

@@ -109,6 +109,10 @@ impl Protocol {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        if !matches!(session.binding, Binding::Bound(..)) {
+            // Whoever binds it sends everything; another epoch now would make the answer to that a stranger's.
+            return;
+        }
         if has_one_lane {
             session.begin_epoch();
             session.sequencer.rewind_all();

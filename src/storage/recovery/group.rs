@@ -61,10 +61,10 @@ fn record_place(place: &Place) -> RecordPlace {
     }
 }
 
-/// Entries above the floor, gathered by batch and term.
+/// All entries that are held, gathered by batch and term.
 fn items(group: &RecoveredGroup) -> Vec<IndexItem> {
     let mut items: Vec<IndexItem> = Vec::new();
-    for (index, entry) in group.entries.range(group.floor.index.next()..) {
+    for (index, entry) in &group.entries {
         let Some(place) = entry.place else { continue };
         let last = items.last_mut().filter(|item| {
             item.sequence == place.sequence

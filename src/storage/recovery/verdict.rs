@@ -97,7 +97,7 @@ pub struct RecoveredGroup {
     pub configurations: Vec<(Index, Vec<u8>)>,
     /// Its checkpoint, if it is not the one that it was born with.
     pub checkpoint: Option<FoundCheckpoint>,
-    /// Entries above the floor, by index; those without a place are faulty.
+    /// Entries above the floor, and the one at it where it is held, by index; those without a place are faulty.
     pub entries: BTreeMap<Index, EntryFacts>,
     /// May it act?
     pub status: GroupStatus,
@@ -115,9 +115,9 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> Reco
         Some((range, reason)) => GroupStatus::Damaged { range, reason },
         None => GroupStatus::Serves,
     };
-    let floor = floor(&merged.entries, checkpoint, last.index);
-    // What stands at or below the floor is not contiguous with the rest, so nobody may read it as log.
-    let entries = merged.entries.split_off(&floor.index.next());
+    let (floor, lowest) = floor(&merged.entries, checkpoint, last.index);
+    // What stands below is not contiguous with the rest, so nobody may read it as log.
+    let entries = merged.entries.split_off(&lowest);
     let mut configurations = merged.configurations;
     let above = configurations.split_off(&floor.index.next());
     let in_force = configurations.pop_last().filter(|_| unnamed.is_empty());
@@ -128,7 +128,7 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> Reco
         head: merged.head,
         hard_state: merged.hard_state,
         floor,
-        term_runs: term_runs(&entries),
+        term_runs: term_runs(&entries, floor.index),
         last,
         configurations: in_force.into_iter().chain(above).collect(),
         checkpoint: merged.checkpoint,
@@ -137,9 +137,9 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> Reco
     }
 }
 
-fn term_runs(entries: &BTreeMap<Index, EntryFacts>) -> Vec<TermRun> {
+fn term_runs(entries: &BTreeMap<Index, EntryFacts>, floor: Index) -> Vec<TermRun> {
     let mut runs: Vec<TermRun> = Vec::new();
-    for (index, entry) in entries {
+    for (index, entry) in entries.range(floor.next()..) {
         if runs.last().is_none_or(|run| run.term != entry.term) {
             runs.push(TermRun {
                 first: *index,
@@ -163,8 +163,13 @@ fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: &[u64]) {
     });
 }
 
-/// The lowest position from which the log is whole up to its end.
-fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Index) -> Position {
+/// The position behind which the log is whole up to its end, and the lowest entry of that part: the one at the floor
+/// itself where only its own term is known, so that the next recovery finds the same floor.
+fn floor(
+    entries: &BTreeMap<Index, EntryFacts>,
+    checkpoint: Position,
+    last: Index,
+) -> (Position, Index) {
     let mut lowest = last.next();
     for (index, entry) in entries.range(..=last).rev() {
         let is_next = index.next() == lowest;
@@ -174,11 +179,11 @@ fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Inde
         lowest = *index;
     }
     let before = lowest.previous();
-    if before == Index::ZERO {
+    let floor = if before == Index::ZERO {
         Position::ZERO
     } else if before >= checkpoint.index {
         // Not whole down to the checkpoint: then the group is damaged, and its checkpoint is all that is certain.
-        checkpoint
+        return (checkpoint, checkpoint.index.next());
     } else {
         // The term of the entry before is not known any more, so the lowest one itself becomes the floor.
         let term = entries
@@ -188,7 +193,8 @@ fn floor(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Position, last: Inde
             term,
             index: lowest,
         }
-    }
+    };
+    (floor, lowest)
 }
 
 type Finding = (RangeInclusive<Index>, Damage);

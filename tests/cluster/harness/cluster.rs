@@ -167,7 +167,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("data of the nodes: {}", text(self.directory()));
+            eprintln!("data of the nodes: {}", text(self.directory()));
             self.nodes.iter().for_each(Node::show);
         }
     }

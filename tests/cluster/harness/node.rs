@@ -104,13 +104,12 @@ impl Node {
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("it runs");
-        let ended = eventually("the end of a node", || {
+        eventually("the end of a node", || {
             process
                 .try_wait()
                 .expect("it is our child")
                 .ok_or("it runs")
-        });
-        ended
+        })
     }
 
     /// Stops its time.
@@ -167,9 +166,9 @@ impl Node {
         } else {
             "does not run"
         };
-        println!("--- {} {state}: {}", self.address(), self.log.display());
+        eprintln!("--- {} {state}: {}", self.address(), self.log.display());
         for line in lines.get(from..).unwrap_or_default() {
-            println!("{line}");
+            eprintln!("{line}");
         }
     }
 

@@ -16,12 +16,12 @@ use crate::entry::{EntryKind, HardState, Position};
 use crate::log::{Log, TermRun};
 use crate::message::{AppendOutcome, Message};
 use crate::options::Options;
-use crate::random::Random;
 use crate::role::{Follower, RoleState};
 use crate::types::{Index, ReplicaNumber, Term};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
+use margay_types::Random;
 
 /// Most messages that wait for writes. More come only while the disk hangs; they are dropped, as a network may.
 const HELD_MESSAGES_MAX: usize = 4096;

@@ -13,7 +13,7 @@
 //! * Nothing arrives on a path that is cut at that moment.
 //! * After its end, nothing arrives on a way.
 
-use crate::disk_random::Random;
+use margay_types::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node or a client, by number.

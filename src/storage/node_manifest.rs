@@ -92,9 +92,9 @@ struct LogLayout {
 }
 
 impl NodeManifest {
-    /// A node that was just formatted: part of no cluster, without a log.
+    /// What formatting a data directory writes: nothing but who the node is.
     #[must_use]
-    pub fn blank(incarnation: Incarnation) -> Self {
+    pub const fn blank(incarnation: Incarnation) -> Self {
         Self {
             cluster: ClusterId::ZERO,
             cluster_name: String::new(),

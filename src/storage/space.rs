@@ -206,8 +206,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other
-    /// members,
-    /// and no further checkpoint helps them.
+    /// members, and no further checkpoint helps them.
     #[must_use]
     pub fn oldest_holders_for_checkpoint(&self) -> Vec<GroupId> {
         self.holders(GroupLog::would_let_go_of)

@@ -1,6 +1,5 @@
-//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and
-//! reason, and
-//! whoever serves lost nothing. Damage is never taken for a torn tail.
+//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and reason,
+//! and whoever serves lost nothing. Damage is never taken for a torn tail.
 
 use crate::model::Model;
 use crate::workload::Workload;
@@ -11,8 +10,7 @@ use margay::storage::{NewEntry, StorageError};
 use margay_raft::{EntryKind, Position, WriteId};
 use margay_simulation::disk::VirtualDisk;
 use margay_simulation::disk_fault::{Fate, Fault, FaultPlan, Loss};
-use margay_simulation::disk_random::Random;
-use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use margay_types::{GroupId, Index, LogTime, Random, ReplicaNumber, Term};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -134,11 +134,12 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn has_work(&self) -> bool {
-        let recyclable = self
-            .freed
-            .iter()
-            .any(|freed| Rc::strong_count(&freed.pin) == 1);
-        recyclable || self.must_fill()
+        self.can_reuse() || self.must_fill()
+    }
+
+    /// Only the oldest: what stands in a later one may be what keeps records of an earlier one dead.
+    fn can_reuse(&self) -> bool {
+        self.freed.front().is_some_and(is_unpinned)
     }
 
     fn must_fill(&self) -> bool {
@@ -148,11 +149,8 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn next_step(&mut self) -> Option<Step<F>> {
-        let unpinned = self
-            .freed
-            .iter()
-            .position(|freed| Rc::strong_count(&freed.pin) == 1);
-        if let Some(freed) = unpinned.and_then(|at| self.freed.remove(at)) {
+        let reusable = self.freed.pop_front_if(|freed| is_unpinned(freed));
+        if let Some(freed) = reusable {
             let is_wanted = self.ready.len() < self.wanted;
             return Some(if is_wanted {
                 Step::Recycle(freed)
@@ -176,6 +174,11 @@ impl<F: Clone> SpareState<F> {
         }
         number
     }
+}
+
+/// Does no read hold it any more?
+fn is_unpinned<F>(freed: &FreedSegment<F>) -> bool {
+    Rc::strong_count(&freed.pin) == 1
 }
 
 /// Makes segments for one log.

@@ -160,20 +160,16 @@ impl<F: Clone> SpareState<F> {
         }
         let must_fill = self.must_fill();
         self.may_try_again = false;
-        must_fill.then(|| Step::Fill(self.free_number()))
+        must_fill.then(|| Step::Fill(free_number(self.entries.keys().copied())))
     }
+}
 
-    /// The smallest number that no listed segment has.
-    fn free_number(&self) -> u32 {
-        let mut number = 1;
-        for listed in self.entries.keys() {
-            if *listed != number {
-                break;
-            }
-            number += 1;
-        }
-        number
-    }
+/// The smallest number that no listed segment has; they are listed in order.
+pub(crate) fn free_number(listed: impl Iterator<Item = u32>) -> u32 {
+    let taken = (1..)
+        .zip(listed)
+        .take_while(|(number, listed)| number == listed);
+    taken.last().map_or(1, |(number, _)| number + 1)
 }
 
 /// Does no read hold it any more?
@@ -345,7 +341,7 @@ impl<D: Disk> Spares<D> {
 
 /// Makes a file of a segment's size, written once with zeros and synced. A file of that name is a remain of an
 /// interrupted filling and goes first. `pause` is asked after every piece; `None` goes on at once.
-async fn fill<D: Disk>(
+pub(crate) async fn fill<D: Disk>(
     disk: &D,
     path: &Path,
     size_bytes: u64,

@@ -3,7 +3,7 @@
 //! ```text
 //!   1  sync the segments of the last batches     what reads back need not be durable
 //!   2  wipe torn headers of spares, list spares with remains under a new generation
-//!   3  write the restart batch behind the last batch kept, or at the start of a spare; sync
+//!   3  write the restart batch behind the last batch kept, or at the start of a spare, made now if none is left; sync
 //! ```
 //!
 //! The restart batch carries the witness of every kept batch that had none, so that from here on each of them is
@@ -21,12 +21,12 @@ use super::super::payload::Restart;
 use super::super::record::{RecordFields, RecordKind, record_bytes};
 use super::super::resume;
 use super::super::segment::segment_path;
-use super::super::spares::full_segment;
+use super::super::spares::{fill, free_number, full_segment};
 use super::super::witness::{Witness, WitnessItem};
 use super::chain::{Chain, Link, LiveSegment, Look, WINDOW};
 use super::scan::FoundBatch;
 use super::{RecoveryError, RecoveryOptions};
-use crate::limits::{SEGMENT_HEADER_BYTES, WRITE_UNIT_BYTES};
+use crate::limits::{SEGMENT_HEADER_BYTES, SEGMENTS_MAX, WRITE_UNIT_BYTES};
 use margay_types::{GroupId, Index, Term};
 use std::collections::BTreeMap;
 use std::io;
@@ -151,7 +151,7 @@ impl<D: Disk> LogFiles<D> {
     }
 
     async fn write_restart(
-        &self,
+        &mut self,
         chain: &Chain,
         roles: &mut Roles,
         recovery_epoch: u64,
@@ -172,7 +172,7 @@ impl<D: Disk> LogFiles<D> {
         let witness_bytes = witness.encode(sequence).len();
         let payload = restart.encode();
         let length = OpenBatch::least_bytes(record_bytes(payload.len()), witness_bytes);
-        let (segment, offset, lead) = self.place(chain, roles, length)?;
+        let (segment, offset, lead) = self.place(chain, roles, length).await?;
         let block = Block::with_capacity(lead.bytes() + length);
         let mut batch = OpenBatch::new(block, lead, sequence, length, witness_bytes);
         let fields = RecordFields {
@@ -201,8 +201,8 @@ impl<D: Disk> LogFiles<D> {
     }
 
     /// Behind the last batch, if its place is known and there is room; else at the start of a spare.
-    fn place(
-        &self,
+    async fn place(
+        &mut self,
         chain: &Chain,
         roles: &mut Roles,
         length: usize,
@@ -214,12 +214,43 @@ impl<D: Disk> LogFiles<D> {
             return Ok((segment, offset, Lead::Nothing));
         }
         if roles.spares.is_empty() {
-            return Err(RecoveryError::NoSpare {
-                directory: self.directory.clone(),
-            });
+            self.make_spare(roles).await?;
         }
         let offset = u32::try_from(SEGMENT_HEADER_BYTES).expect("one write unit");
         Ok((roles.spares.remove(0), offset, Lead::SegmentHeader))
+    }
+
+    /// The reserve was used up on a full disk. If there is room again a new spare is made, as the log itself would.
+    async fn make_spare(&mut self, roles: &mut Roles) -> Result<(), RecoveryError> {
+        let no_spare = || RecoveryError::NoSpare {
+            directory: self.directory.clone(),
+        };
+        let segments = &mut self.manifest.segments;
+        if segments.len() >= SEGMENTS_MAX {
+            return Err(no_spare());
+        }
+        let number = free_number(segments.iter().map(|entry| entry.name.number));
+        let path = segment_path(&self.directory, number);
+        let filled = fill(&self.disk, &path, self.manifest.segment_bytes, || None).await;
+        match filled {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = self.disk.remove(&path).await;
+                return Err(no_spare());
+            }
+            Err(error) => return Err(StorageError::io("fill", &path, error).into()),
+        }
+        let synced = self.disk.sync_directory(&self.directory).await;
+        synced.map_err(|error| StorageError::io("sync", &self.directory, error))?;
+        let name = SegmentName {
+            number,
+            generation: 1,
+        };
+        let at = segments.partition_point(|entry| entry.name.number < number);
+        segments.insert(at, SegmentEntry { name, full: None });
+        self.files.replace(self.manifest.encode()).await?;
+        roles.spares.push(name);
+        Ok(())
     }
 
     async fn write(

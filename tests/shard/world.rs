@@ -195,11 +195,6 @@ impl World {
         }
     }
 
-    /// Every cut is mended.
-    pub(crate) fn heal(&mut self) {
-        self.cuts.clear();
-    }
-
     fn disconnect(&mut self, a: usize, b: usize) {
         if !self.up.remove(&(a.min(b), a.max(b))) {
             return;

@@ -148,6 +148,8 @@ codes! {
     LittleSpace = 212, Done, "little space for the log";
     /// Group 0 says that a replica lives here, and no log knows of it.
     LostReplica = 213, Done, "a replica is lost";
+    /// A group was created that this binary cannot run: start one that has its machine.
+    UnfitBinary = 214, Done, "this binary cannot run a group";
 
     /// Something that does not speak Margay's protocol connected.
     StrangerConnected = 401, Done, "a stranger connected";

@@ -187,3 +187,8 @@ pub const STOP_TICKS: u64 = 50;
 pub const TRANSFER_SILENCE_TICKS: u32 = 30;
 /// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
 pub const REGISTERED_BLOCKS: u16 = 2;
+/// Operators that wait for the end of one formation.
+pub const WAITING_FOUNDERS_MAX: usize = 64;
+/// Bytes that may wait to leave for a peer before small messages to it are dropped, as a network may: more than the
+/// appends that may be under way, so that these never crowd out votes and heartbeats.
+pub const PEER_BACKLOG_BYTES_MAX: u64 = 2 * FOLLOWER_WINDOW_BYTES as u64;

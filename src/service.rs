@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::runtime::disk_probe::{self, DiskFacts};
 use crate::runtime::{CoreSeams, Executor, ExecutorConfig, RuntimeError, ShardCore};
-use crate::shard::{BootError, NodeFacts, Shard, ShardError, boot};
+use crate::shard::{BootError, NodeFacts, Shard, boot};
 use crate::storage::LogOptions;
 use crate::storage::recovery::RecoveryError;
 use margay_machine::Registry;
@@ -82,8 +82,7 @@ impl Plan {
             restored,
             seams.outbox,
             seams.clock,
-        )
-        .map_err(|error| not_made(&error))?;
+        );
         Ok(ShardCore::new(facts, shard))
     }
 }
@@ -101,13 +100,6 @@ fn not_booted(error: &BootError) -> RuntimeError {
     RuntimeError::Core {
         message: error.to_string(),
         code,
-    }
-}
-
-fn not_made(error: &ShardError) -> RuntimeError {
-    RuntimeError::Core {
-        message: error.to_string(),
-        code: Code::DirectoryFailed,
     }
 }
 

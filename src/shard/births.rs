@@ -178,6 +178,20 @@ fn encoded(voters: Vec<Member>) -> Vec<u8> {
     bytes
 }
 
+/// Why creations wait.
+#[derive(Clone, Debug)]
+pub(crate) enum Stall {
+    /// The log has no room for the record.
+    Room,
+    /// This binary cannot run the group: it needs another one. What was created behind waits, too.
+    Machine {
+        /// The group.
+        group: GroupId,
+        /// The machine that is missing, or does not take the options.
+        machine: String,
+    },
+}
+
 /// Births under way, in the order of their steps.
 #[derive(Debug, Default)]
 pub(crate) struct Births {
@@ -192,8 +206,8 @@ pub(crate) struct Births {
     recording: Vec<Birth>,
     /// Creations of group 0 at or below it are in `logging` or further, or done.
     pub(crate) taken_up_to: Index,
-    /// Not everything that group 0 created found room in the log: the manifest must not pass it.
-    pub(crate) waits_for_room: bool,
+    /// Not everything that group 0 created can be carried out now: the manifest must not pass it.
+    stalled: Option<Stall>,
     /// Whoever waits for the end of the formation.
     pub(crate) founders: Vec<Requester>,
 }
@@ -205,6 +219,11 @@ impl Births {
             taken_up_to: created_up_to,
             ..Self::default()
         }
+    }
+
+    /// Why creations wait, if they do.
+    pub(crate) fn stalled(&self) -> Option<&Stall> {
+        self.stalled.as_ref()
     }
 
     /// Is a record of this group under way?
@@ -244,7 +263,7 @@ impl Births {
     /// May the manifest be written now, and for which births? All whose records are durable, at once: what one entry of
     /// group 0 created must be durable whole before the manifest passes that entry.
     pub(crate) fn begin_recording(&mut self) -> &[Birth] {
-        if self.logging.is_empty() && self.recording.is_empty() && !self.waits_for_room {
+        if self.logging.is_empty() && self.recording.is_empty() && self.stalled.is_none() {
             self.recording = std::mem::take(&mut self.logged);
             &self.recording
         } else {
@@ -267,14 +286,23 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    fn has_room_for(&mut self, birth: &Birth) -> bool {
+    /// Why a birth cannot be carried out now.
+    fn stall_of(&mut self, birth: &Birth) -> Option<Stall> {
+        let (machine, options) = (&birth.created.machine, &birth.description.options);
+        if self.registry.takes_options(machine, options) != Ok(true) {
+            return Some(Stall::Machine {
+                group: birth.group,
+                machine: machine.clone(),
+            });
+        }
         let bytes = record::record_bytes(birth.created.encode().len());
         let log = &mut self.means.log;
-        log.group_count() < log.groups_max() && log.has_room(bytes)
+        let has_room = log.group_count() < log.groups_max() && log.has_room(bytes);
+        (!has_room).then_some(Stall::Room)
     }
 
-    /// Carries out what group 0 created above what was taken already, if this node is a member. What finds no room in
-    /// the log is tried again, with what was created beside it, in a later turn.
+    /// Carries out what group 0 created above what was taken already, if this node is a member. What cannot be
+    /// carried out now is tried again, with what was created beside it, in a later turn.
     pub(crate) fn carry_out_creations(&mut self) {
         let Some(system) = self.groups.get(&GroupId::SYSTEM) else {
             return;
@@ -287,7 +315,7 @@ impl<S: Seams> Shard<S> {
         let Ok(list) = self.ask_system(&Creations { above }) else {
             return;
         };
-        self.births.waits_for_room = false;
+        self.births.stalled = None;
         for creation in list.creations {
             let is_here = self.groups.contains_key(&creation.group)
                 || self.births.has(creation.group)
@@ -298,8 +326,8 @@ impl<S: Seams> Shard<S> {
             let Some(birth) = Birth::of_creation(&creation, self.means.node) else {
                 continue;
             };
-            if !self.has_room_for(&birth) {
-                self.births.waits_for_room = true;
+            self.births.stalled = self.stall_of(&birth);
+            if self.births.stalled.is_some() {
                 return;
             }
             self.log_birth(birth);
@@ -327,6 +355,8 @@ impl<S: Seams> Shard<S> {
             manifest.cluster = genesis.cluster_id();
             manifest.cluster_name = genesis.name().to_owned();
             manifest.node = member.node;
+            manifest.founders =
+                u16::try_from(genesis.nodes().len()).expect("a genesis names few nodes");
         }
         let Some(mut files) = self.manifest_files.take() else {
             return;

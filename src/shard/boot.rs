@@ -63,7 +63,11 @@ pub async fn boot<D: Disk>(
     let recovery = RecoveryOptions {
         log: options,
         process_life: life,
-        peers: Peers::Some,
+        peers: if manifest.founders == 1 {
+            Peers::None
+        } else {
+            Peers::Some
+        },
     };
     let recovered = recovery::recover(disk.clone(), &directory, &recovery).await?;
     let found = Found::read(&recovered.log, recovered.groups).await?;

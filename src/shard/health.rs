@@ -2,6 +2,7 @@
 
 use crate::codes::Code;
 use crate::shard::Seams;
+use crate::shard::births::Stall;
 use crate::shard::hosted::Hosted;
 use crate::shard::shard::Shard;
 use crate::storage::Room;
@@ -28,6 +29,13 @@ impl<S: Seams> Shard<S> {
                 );
                 reasons.push(reason(Code::StoppedMachine, Some(*group), text));
             }
+        }
+        if let Some(Stall::Machine { group, machine }) = self.births.stalled() {
+            let text = format!(
+                "this binary has no machine `{machine}`, or not with these options; what was created \
+                 behind it waits, too"
+            );
+            reasons.push(reason(Code::UnfitBinary, Some(*group), text));
         }
         reasons.extend(self.little_space());
         reasons.extend(self.lost_replicas());

@@ -1,6 +1,8 @@
 //! What operators ask of a node, and what clients ask about the cluster: answered by the shard that is asked.
 
-use crate::limits::{GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS};
+use crate::limits::{
+    GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, WAITING_FOUNDERS_MAX,
+};
 use crate::shard::births::Birth;
 use crate::shard::hosted::Hosted;
 use crate::shard::outbox::ConnectionId;
@@ -156,6 +158,16 @@ impl<S: Seams> Shard<S> {
         let Some(birth) = Birth::of_genesis(genesis, incarnation) else {
             return Some(BootstrapAnswer::NotMe { incarnation });
         };
+        if self.births.founders.len() >= WAITING_FOUNDERS_MAX {
+            self.means.refuse(
+                to,
+                ResponseHead::default(),
+                &Refusal::Overloaded {
+                    retry_after_ms: OVERLOADED_RETRY_MS,
+                },
+            );
+            return None;
+        }
         self.births.founders.push(to);
         if self.founding.is_none() {
             self.founding = Some(genesis.clone());

@@ -4,7 +4,7 @@
 //! frames of their own, whose records go straight from the batch. What is for a peer that is not connected is
 //! dropped: the cores repeat whatever matters.
 
-use crate::limits::FOLLOWER_WINDOW_BYTES;
+use crate::limits::{FOLLOWER_WINDOW_BYTES, PEER_BACKLOG_BYTES_MAX};
 use crate::shard::Seams;
 use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
 use crate::shard::shard::Shard;
@@ -125,16 +125,17 @@ impl Peers {
         outbox.send_peer(peer_of(route.node), &self.scratch);
     }
 
-    /// Hands everything gathered to the outbox: the turn ends.
+    /// Hands everything gathered to the outbox: the turn ends. A peer that takes nothing any more gets nothing more.
     pub(crate) fn flush(&mut self, outbox: &mut impl Outbox) {
         for (peer, link) in &mut self.links {
             if link.messages.is_open() {
                 link.messages.close(&mut link.gathered);
             }
-            if !link.gathered.is_empty() {
+            let has_room = outbox.peer_backlog_bytes(*peer) < PEER_BACKLOG_BYTES_MAX;
+            if !link.gathered.is_empty() && has_room {
                 outbox.send_peer(*peer, &link.gathered);
-                link.gathered.clear();
             }
+            link.gathered.clear();
         }
     }
 }

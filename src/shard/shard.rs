@@ -112,17 +112,15 @@ pub struct Shard<S: Seams> {
 }
 
 impl<S: Seams> Shard<S> {
-    /// A shard with the replicas that recovery found.
-    ///
-    /// # Errors
-    /// A replica cannot be rebuilt by this binary.
+    /// A shard with the replicas that recovery found. Those that this binary cannot run take no part, and its
+    /// status names them.
     pub fn new(
         facts: NodeFacts,
         registry: Registry,
         restored: Restored<S::Disk>,
         outbox: S::Outbox,
         clock: S::Clock,
-    ) -> Result<Self, ShardError> {
+    ) -> Self {
         let now_ns = clock.now_ns();
         let means = Means {
             node: restored.manifest.node,
@@ -159,16 +157,16 @@ impl<S: Seams> Shard<S> {
             failed: None,
         };
         for group in restored.found.whole {
-            shard.revive(group)?;
+            shard.revive(group);
         }
         shard.adopt_founding();
         shard.update_peers();
         shard.carry_out_creations();
-        Ok(shard)
+        shard
     }
 
     /// A replica goes on where an earlier life of the process ended.
-    fn revive(&mut self, found: FoundGroup) -> Result<(), ShardError> {
+    fn revive(&mut self, found: FoundGroup) {
         let group = found.group;
         if found.description.created > self.manifest.created_up_to {
             self.births.on_interrupted(Birth {
@@ -176,7 +174,7 @@ impl<S: Seams> Shard<S> {
                 created: found.created,
                 description: found.description,
             });
-            return Ok(());
+            return;
         }
         let host = match &found.host {
             Some(host) => Host::restore(&self.registry, host),
@@ -185,7 +183,15 @@ impl<S: Seams> Shard<S> {
                 Host::new(&self.registry, machine, options, Birth::limits())
             }
         };
-        let host = host.map_err(|error| ShardError::Host { group, error })?;
+        let host = match host {
+            Ok(host) => host,
+            Err(error) => {
+                // A binary that lacks what the group needs refuses the group, and serves the others.
+                let reason = why_not_hosted(&error);
+                self.damaged.push(DamagedGroup { group, reason });
+                return;
+            }
+        };
         let checkpoint = host.applied_index();
         let applied_configuration = found
             .raft
@@ -212,7 +218,6 @@ impl<S: Seams> Shard<S> {
             .checkpoints
             .on_restored(checkpoint, found.checkpoint_bytes);
         self.groups.insert(group, hosted);
-        Ok(())
     }
 
     /// A seed that differs between the replicas of a group.
@@ -346,7 +351,7 @@ impl<S: Seams> Shard<S> {
                 hosted.write_checkpoint(&mut self.means);
             }
         }
-        if self.births.waits_for_room || touched.contains(&GroupId::SYSTEM) {
+        if self.births.stalled().is_some() || touched.contains(&GroupId::SYSTEM) {
             self.carry_out_creations();
         }
         let again = std::mem::take(&mut self.means.touched);
@@ -454,5 +459,21 @@ impl<S: Seams> Shard<S> {
     /// The cluster that this node belongs to, and its number there: what its hellos say.
     pub fn membership(&self) -> Option<(ClusterId, NodeId)> {
         (!self.manifest.cluster.is_zero()).then_some((self.manifest.cluster, self.manifest.node))
+    }
+}
+
+/// Why this binary cannot run a group that its log holds.
+fn why_not_hosted(error: &HostError) -> String {
+    match error {
+        HostError::UnknownMachine(unknown) => {
+            format!("this binary has no machine `{}`", unknown.name)
+        }
+        HostError::Version { checkpoint, binary } => {
+            format!("its machine is at version {checkpoint}, and this binary has version {binary}")
+        }
+        HostError::Options => "this binary's machine does not take its options".to_owned(),
+        HostError::Limits => "its limits contradict themselves".to_owned(),
+        HostError::Checkpoint => "its checkpoint cannot be read by this binary".to_owned(),
+        HostError::Panicked { message } => format!("its machine panicked at the start: {message}"),
     }
 }

@@ -326,7 +326,6 @@ impl Node {
             self.outbox.clone(),
             self.clock.clone(),
         );
-        let shard = shard.map_err(|error| self.ended(format!("cannot start: {error}")))?;
         self.phase = Phase::Running(Box::new(shard));
         Ok(())
     }

@@ -5,7 +5,7 @@
 //!  32 process life u64                       40 placement epoch u64
 //!  48 greatest election timeout ever reported, in ticks, u32    52 node id u16   54 shard count u16
 //!  56 index of group 0 up to which creations are done, u64
-//!  64 log count u32   68 name length u32     72 name of the cluster, 64 bytes
+//!  64 log count u16   66 nodes at formation u16   68 name length u32   72 name of the cluster, 64 bytes
 //! 136 logs, 16 bytes each: id u32 · zero u32 · placement epoch u64
 //! ```
 //!
@@ -60,6 +60,8 @@ pub struct NodeManifest {
     pub honoured_election: Ticks,
     /// Creations of group 0 at or below it are done: they create nothing, ever.
     pub created_up_to: Index,
+    /// Nodes that the cluster was formed of; 0 before. One means that nobody has a copy of what is lost here.
+    pub founders: u16,
     /// All logs, by id.
     pub logs: Vec<LogEntry>,
 }
@@ -75,7 +77,8 @@ struct HeaderLayout {
     node: U16,
     shard_count: U16,
     created_up_to: U64,
-    logs: U32,
+    logs: U16,
+    founders: U16,
     name_length: U32,
     name: [u8; limits::CLUSTER_NAME_BYTES_MAX],
 }
@@ -102,6 +105,7 @@ impl NodeManifest {
             shard_count: 0,
             honoured_election: Ticks::new(0),
             created_up_to: Index::ZERO,
+            founders: 0,
             logs: Vec::new(),
         }
     }
@@ -132,7 +136,8 @@ impl NodeManifest {
             node: U16::new(self.node.number()),
             shard_count: U16::new(self.shard_count),
             created_up_to: U64::new(self.created_up_to.number()),
-            logs: U32::new(u32::try_from(self.logs.len()).expect("at most LOGS_MAX")),
+            logs: U16::new(u16::try_from(self.logs.len()).expect("at most LOGS_MAX")),
+            founders: U16::new(self.founders),
             name_length: U32::new(u32::try_from(length).expect("at most 64")),
             name,
         };
@@ -158,7 +163,7 @@ impl NodeManifest {
 
     fn try_parse(body: &[u8]) -> Option<Self> {
         let (header, logs) = HeaderLayout::ref_from_prefix(body).ok()?;
-        let count = usize::try_from(header.logs.get()).ok()?;
+        let count = usize::from(header.logs.get());
         if count > limits::LOGS_MAX || logs.len() != count * LOG_BYTES {
             return None;
         }
@@ -184,6 +189,7 @@ impl NodeManifest {
             shard_count: header.shard_count.get(),
             honoured_election: Ticks::new(header.honoured_election.get()),
             created_up_to: Index::new(header.created_up_to.get()),
+            founders: header.founders.get(),
             logs,
         })
     }
@@ -204,6 +210,7 @@ mod tests {
             shard_count: 5,
             honoured_election: Ticks::new(30),
             created_up_to: Index::new(6),
+            founders: 9,
             logs: vec![LogEntry {
                 id: 7,
                 placement_epoch: 8,
@@ -218,7 +225,7 @@ mod tests {
         golden.extend([
             3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 30, 0, 0, 0, 2, 0, 5, 0,
         ]);
-        golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0]);
+        golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9, 0, 4, 0, 0, 0]);
         golden.extend(b"prod");
         golden.extend([0; 60]);
         golden.extend([7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);

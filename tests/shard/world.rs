@@ -332,7 +332,7 @@ impl Node {
             seed: life.number() * 7919,
         };
         let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
-        let shard = Shard::new(facts, machine::registry(), restored, outbox, clock).unwrap();
+        let shard = Shard::new(facts, machine::registry(), restored, outbox, clock);
         self.shard = Some(Box::new(shard));
     }
 

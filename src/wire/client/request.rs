@@ -71,7 +71,7 @@ pub enum QueryLevel {
     Causal = 0,
     /// Sees the session's commands issued before it; never goes back.
     Sequential = 1,
-    /// Linearizable while the leader's lease holds, else by the long way.
+    /// Linearizable, and free to rest on the leader's lease. There are no leases yet: it is answered as `Linearizable`.
     BoundedLinearizable = 2,
     /// Linearizable.
     #[default]

@@ -204,6 +204,17 @@ impl OpenBatch {
         self.bytes_with(0, 0)
     }
 
+    /// Is it its directory that takes no more?
+    pub(crate) fn is_directory_full(&self) -> bool {
+        self.runs.len() >= self.runs_max
+    }
+
+    /// It takes no more records: gives away the memory that it does not need.
+    pub(crate) fn split_rest(&mut self) -> Block {
+        let end = self.start + self.closed_bytes();
+        self.block.split_off(end)
+    }
+
     /// Bytes of its directory, if it is sealed now.
     #[must_use]
     pub fn directory_bytes(&self) -> usize {

@@ -61,9 +61,15 @@ impl<D: Disk> Log<D> {
         Ok(&mut open.batch)
     }
 
-    /// The open batch takes no more. It keeps the place that it will have when it is written.
+    /// The open batch takes no more. It keeps the place that it will have when it is written. Closed by many small
+    /// records, it leaves most of its memory to the next.
     fn close(&mut self) {
-        let Some(open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        if open.batch.is_directory_full() {
+            self.rest = Some(open.batch.split_rest());
+        }
         self.tail_offset += open.batch.closed_bytes() as u64;
         self.full.push_back(open);
     }

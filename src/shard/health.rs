@@ -34,8 +34,8 @@ impl<S: Seams> Shard<S> {
         reasons
     }
 
-    /// Why the log has no room: who holds its oldest segment, and which member keeps them from letting go. While a group
-    /// is damaged nothing is freed, whatever the others need.
+    /// Why the log has no room: who holds its oldest segment, and which member keeps them from letting go. While a
+    /// group is damaged nothing is freed, whatever the others need.
     fn little_space(&self) -> Option<HealthReason> {
         let mark = match self.means.log.room() {
             Room::Free => return None,

@@ -248,6 +248,25 @@ fn memory_for_elections_of_all_groups_is_kept_back() {
     assert!(log.failure().is_none() && log.has_room(9100));
 }
 
+/// Under a load that fills every batch before its write can start, heads are told nevertheless: else no segment could
+/// ever go.
+#[test]
+fn full_batches_carry_heads_too() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 4 {
+        while log.full.is_empty() {
+            append(&mut log, GROUP, &[7; 9000]);
+        }
+        log.submit().unwrap();
+        let write = disk.take_write().unwrap();
+        log.on_written(write.token, Ok(write.bytes.len())).unwrap();
+        disk.run_tasks();
+    }
+    let complete = log.segments.iter().filter(|it| it.heads_complete.is_some());
+    assert!(complete.count() >= 2, "{log:?}");
+}
+
 #[test]
 fn a_stream_that_cuts_replaces_the_log_that_was_here() {
     let disk = TestDisk::new();

@@ -155,7 +155,7 @@ impl<D: Disk> Log<D> {
             .open
             .as_ref()
             .map_or(0, |open| open.batch.closed_bytes());
-        let needed = (open + bytes + batches * frame) as u64;
+        let needed = (open + bytes + batches * (frame + self.heads_bytes_max())) as u64;
         let fits = self.tail_offset + needed <= self.segment_bytes;
         let spares = self.spares.state().borrow().ready_count();
         self.failure().is_none() && (fits || spares > kept_back)

@@ -56,6 +56,9 @@ impl<D: Disk> Log<D> {
         if self.open.is_none() {
             let opened = self.new_batch(record_bytes);
             self.open = Some(opened.inspect_err(|failure| self.failure = Some(failure.clone()))?);
+            if record_bytes > 0 {
+                self.add_heads(record_bytes);
+            }
         }
         let open = self.open.as_mut().expect("opened above");
         Ok(&mut open.batch)

@@ -209,6 +209,64 @@ fn memory_is_bounded_when_writes_do_not_return() {
     );
 }
 
+/// Nobody asks for room for a hard state or a no-op: a storm of elections while writes stand still must not end a log
+/// whose memory was given to proposals.
+#[test]
+fn memory_for_elections_of_all_groups_is_kept_back() {
+    let disk = TestDisk::new();
+    let options = LogOptions {
+        segment_bytes: 8 << 20,
+        ..options()
+    };
+    let mut log = fresh(&disk, options);
+    let groups: Vec<GroupId> = (1..=100).map(GroupId::new).collect();
+    for group in &groups {
+        log.create_group(*group, &created()).unwrap();
+    }
+    settle(&mut log, &disk);
+    let first = groups[0];
+    while log.has_room(9100) {
+        append(&mut log, first, &[7; 9000]);
+        log.submit().unwrap();
+    }
+    for term in 2..=7 {
+        for group in &groups[1..] {
+            let hard_state = HardState {
+                term: Term::new(term),
+                voted_for: None,
+            };
+            let write = WriteId(u64::from(term) * 1000);
+            log.save_hard_state(*group, hard_state, write).unwrap();
+        }
+    }
+    for group in &groups[1..] {
+        append_in(&mut log, *group, 8, b"");
+    }
+    let reported = settle(&mut log, &disk);
+    let reported: Vec<GroupId> = reported.into_iter().map(|(group, _)| group).collect();
+    assert!(groups.iter().all(|group| reported.contains(group)));
+    assert!(log.failure().is_none() && log.has_room(9100));
+}
+
+/// Under a load that fills every batch before its write can start, heads are told nevertheless: else no segment could
+/// ever go.
+#[test]
+fn full_batches_carry_heads_too() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 4 {
+        while log.full.is_empty() {
+            append(&mut log, GROUP, &[7; 9000]);
+        }
+        log.submit().unwrap();
+        let write = disk.take_write().unwrap();
+        log.on_written(write.token, Ok(write.bytes.len())).unwrap();
+        disk.run_tasks();
+    }
+    let complete = log.segments.iter().filter(|it| it.heads_complete.is_some());
+    assert!(complete.count() >= 2, "{log:?}");
+}
+
 #[test]
 fn a_stream_that_cuts_replaces_the_log_that_was_here() {
     let disk = TestDisk::new();

@@ -216,6 +216,19 @@ impl Merged {
         self.entries.split_off(&from);
         self.origins.split_off(&from);
         self.configurations.split_off(&from);
+        self.forgive_losses_from(from);
+    }
+
+    /// What was lost from here on is gone by right since a truncation that was written later. What a head named beyond
+    /// it may have been in a segment that was freed.
+    fn forgive_losses_from(&mut self, from: Index) {
+        self.losses
+            .retain(|(_, loss)| !matches!(loss, Loss::Truncation(lost) if *lost >= from));
+        for (_, loss) in &mut self.losses {
+            if let Loss::Head(named) = loss {
+                named.index = named.index.min(from.previous());
+            }
+        }
     }
 
     /// A durable promise. A good one heals an earlier loss: terms only grow, and it was written later.

@@ -104,6 +104,47 @@ fn a_truncation_removes_what_was_there_before_and_not_what_came_after() {
     assert_eq!(log(&merged), vec![(1, 1), (2, 2)]);
 }
 
+/// The head's last entry stood in a segment that was freed, because a later truncation made it dead and a checkpoint
+/// stands for the rest.
+#[test]
+fn what_a_head_named_is_not_missed_behind_a_later_truncation() {
+    let head = Head {
+        incarnation: margay_types::Incarnation::new([1; 16]),
+        replica: ReplicaNumber::new(1),
+        recovery_number: 0,
+        hard_state: HardState::default(),
+        last: Position {
+            term: Term::new(1),
+            index: Index::new(9),
+        },
+        checkpoint: Index::ZERO,
+        stream_epoch: 0,
+        configuration: Index::ZERO,
+    };
+    let facts = [
+        record(1, 9, Content::Head(head)),
+        truncation(5),
+        entry(2, 5),
+    ];
+    let named = |merged: &Merged| match merged.losses.as_slice() {
+        [(_, Loss::Head(position))] => position.index,
+        losses => panic!("{losses:?}"),
+    };
+    assert_eq!(named(&merge(&facts[..1])), Index::new(9));
+    assert_eq!(
+        named(&merge(&facts)),
+        Index::new(4),
+        "of the rest it still speaks"
+    );
+}
+
+#[test]
+fn a_lost_truncation_is_healed_by_one_that_reaches_as_far() {
+    let lost = bad(0, 5, 5, RunClass::Truncation);
+    let kept = |from| merge(&[lost.clone(), truncation(from)]).losses.len();
+    assert_eq!((kept(5), kept(6)), (0, 1));
+}
+
 #[test]
 fn the_greatest_term_counts_and_in_it_a_vote_over_no_vote() {
     let merged = merge(&[hard_state(2, 0), hard_state(2, 3), hard_state(1, 1)]);

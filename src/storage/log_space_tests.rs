@@ -114,6 +114,48 @@ fn a_read_under_way_keeps_its_segment() {
     assert!(log.segments.len() == 1);
 }
 
+/// A removal in a later segment keeps a group of an earlier one dead: as long as a read keeps the earlier one alive,
+/// the later one must not be used anew either.
+#[test]
+fn segments_are_used_anew_in_the_order_of_the_log_even_when_a_read_keeps_the_oldest() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 2 {
+        append(&mut log, GROUP, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    let read = log.load(GROUP, Index::new(1), Index::new(1), 1);
+    log.remove_group(GROUP).unwrap();
+    while log.segments.len() < 3 {
+        append(&mut log, OTHER, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    checkpoint(&mut log, OTHER);
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    let last = log.last(OTHER).index;
+    log.release(OTHER, last);
+    log.tend();
+    assert_eq!(log.segments.len(), 1, "nobody needs the first two");
+    disk.run_tasks();
+    let options = RecoveryOptions {
+        log: options(),
+        process_life: ProcessLife::new(2),
+        peers: Peers::Some,
+    };
+    let recovered = run(recover(disk.clone(), Path::new(DIRECTORY), &options)).unwrap();
+    let groups = recovered.groups.iter().map(|group| group.group);
+    assert_eq!(
+        groups.collect::<Vec<_>>(),
+        [OTHER],
+        "the removed group is back"
+    );
+    drop(read);
+    log.tend();
+    disk.run_tasks();
+    assert!(log.spares.state().borrow().ready_count() >= 3);
+}
+
 #[test]
 fn a_full_disk_passes_the_marks_one_by_one_and_hard_states_still_go() {
     let disk = TestDisk::new();

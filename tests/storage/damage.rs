@@ -155,11 +155,12 @@ fn damage_stays_named_in_the_lives_that_follow() {
     for seed in 0..4 {
         let (disk, model) = covered(seed, FaultPlan::none()).unwrap();
         for path in segments(&disk) {
-            for damage in 0..2 {
+            let size = disk.bytes(&path).unwrap().len() as u64;
+            for damage in 0..=size / 4096 {
                 let damaged = disk.fork();
-                match damage {
-                    0 => damaged.fail_reads(&path, 8192..12_288).unwrap(),
-                    _ => damaged.lose_file(&path).unwrap(),
+                match damage * 4096 {
+                    all if all == size => damaged.lose_file(&path).unwrap(),
+                    at => damaged.fail_reads(&path, at..at + 4096).unwrap(),
                 }
                 let first = check(&damaged.fork(), &model);
                 work_beside(&damaged);

@@ -113,14 +113,6 @@ impl Link {
             Self::Lost { .. } => None,
         }
     }
-
-    /// What a witness tells of it, if it is lost and one tells.
-    pub(crate) fn lost(&self) -> Option<&WitnessItem> {
-        match self {
-            Self::Kept(_) => None,
-            Self::Lost { item, .. } => item.as_ref(),
-        }
-    }
 }
 
 /// Where the log goes on.

@@ -70,6 +70,7 @@ pub struct Arrival {
     pub parcel: Parcel,
 }
 
+/// One way of a connection.
 #[derive(Debug, Default)]
 struct Way {
     parcels: Vec<(u64, Parcel)>,
@@ -79,6 +80,7 @@ struct Way {
     is_ended: bool,
 }
 
+/// Two ends, and what is on its way between them.
 #[derive(Debug)]
 struct Connection {
     order: Order,

@@ -35,6 +35,7 @@ impl Wake for Flag {
     }
 }
 
+/// A task, and whether it was woken.
 struct Slot {
     task: Task,
     flag: Arc<Flag>,

@@ -97,6 +97,7 @@ pub struct BatchHeader {
     pub previous: HeaderHash,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {

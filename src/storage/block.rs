@@ -379,6 +379,7 @@ pub struct Pool {
     state: Rc<PoolState>,
 }
 
+/// What all handles to a pool share.
 struct PoolState {
     block_bytes: usize,
     blocks_max: usize,

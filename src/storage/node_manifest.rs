@@ -66,6 +66,7 @@ pub struct NodeManifest {
     pub logs: Vec<LogEntry>,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeaderLayout {
@@ -83,6 +84,7 @@ struct HeaderLayout {
     name: [u8; limits::CLUSTER_NAME_BYTES_MAX],
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct LogLayout {

@@ -45,6 +45,7 @@ pub struct SegmentHeader {
     pub previous: HeaderHash,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 /// Commands given up are numbered by this operation.
 const SKIP: u16 = u16::MAX;
 
+/// A session, as the log alone makes it.
 #[derive(Debug)]
 struct ModelSession {
     client: [u8; 16],

@@ -151,6 +151,7 @@ struct Told {
     item: WitnessItem,
 }
 
+/// The walk along the batches, from the oldest to the end of the log.
 struct Walk<'a> {
     batches: BTreeMap<u64, Vec<FoundBatch>>,
     told: BTreeMap<u64, Vec<Told>>,

@@ -14,6 +14,8 @@ use crate::operations::{Call, SKIP, Unfit};
 use crate::session::{CachedOutput, Standing};
 use crate::session_map::Slot;
 use alloc::string::String;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 impl Host {
     pub(crate) fn apply_command(
@@ -41,6 +43,10 @@ impl Host {
             command.events_received,
         );
         match self.sessions.at(slot).standing(command.sequence) {
+            #[cfg(feature = "mutants")]
+            Standing::Duplicate if mutant::is(Mutant::DuplicateExecuted) => {
+                self.execute_again(entry, slot, command, answers)
+            }
             Standing::Duplicate => Ok(self.repeat(entry, slot, command, answers)),
             Standing::Ahead => {
                 let next = self.sessions.at(slot).applied().next();
@@ -86,6 +92,33 @@ impl Host {
             output,
         });
         self.sessions.keep(slot, cached);
+        Ok(code)
+    }
+
+    /// What no host may do: a number that was applied is executed a second time, and its new output answered.
+    #[cfg(feature = "mutants")]
+    fn execute_again(
+        &mut self,
+        entry: Entry,
+        slot: Slot,
+        command: &CommandView<'_>,
+        answers: &mut Answers,
+    ) -> Result<Code, Stopped> {
+        let (session, event_counter) = {
+            let session = self.sessions.at(slot);
+            (session.id, session.event_counter)
+        };
+        let code = self.execute(entry, command)?;
+        answers.push(Answer {
+            recipient: Recipient::Command {
+                session,
+                sequence: command.sequence,
+            },
+            index: entry.index,
+            event_counter,
+            code,
+            output: self.chain.output(),
+        });
         Ok(code)
     }
 

@@ -24,6 +24,8 @@ use crate::replica::{Applies, Replica};
 use crate::role::RoleState;
 use crate::types::{Index, ReplicaNumber, Ticks};
 use alloc::vec::Vec;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 /// How the entries of an append meet this log.
 enum Meeting {
@@ -141,9 +143,18 @@ impl Replica {
         }
         self.note_stable(append.stable_index);
         self.commit_up_to(append.commit_index, effects);
+        #[cfg(feature = "mutants")]
+        let last = if mutant::is(Mutant::MatchFromLastIndex) {
+            self.log.last_index()
+        } else {
+            last
+        };
         let accepted = AppendOutcome::Accepted { proven: last };
         let response = Message::AppendResponse(self.append_response(accepted, append.round));
-        if self.durability.durable_index() >= last {
+        let is_durable = self.durability.durable_index() >= last;
+        #[cfg(feature = "mutants")]
+        let is_durable = is_durable || mutant::is(Mutant::AcknowledgedBeforeWrite);
+        if is_durable {
             self.send(from, response, effects);
         } else {
             self.send_after_writes(from, response, effects);

@@ -22,6 +22,8 @@ use crate::types::{Index, ReplicaNumber};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 /// Most reads that wait in one replica for their index; more are refused.
 pub const READS_WAITING_MAX: usize = 16_384;
@@ -191,10 +193,14 @@ impl Replica {
             "reads are confirmed without a round"
         );
         mem::swap(&mut reads.arrived, &mut reads.confirming);
-        reads.under_way = Some(UnderWay {
-            round: Round(leader.round.0 + 1),
-            index,
-        });
+        let round = Round(leader.round.0 + 1);
+        #[cfg(feature = "mutants")]
+        let round = if mutant::is(Mutant::ReadByEarlierRound) {
+            leader.round
+        } else {
+            round
+        };
+        reads.under_way = Some(UnderWay { round, index });
         self.send_heartbeats(effects);
         self.confirm_reads(effects);
     }

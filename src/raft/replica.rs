@@ -22,6 +22,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use margay_types::Random;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 /// Most messages that wait for writes. More come only while the disk hangs; they are dropped, as a network may.
 const HELD_MESSAGES_MAX: usize = 4096;
@@ -103,6 +105,16 @@ pub(crate) struct Held {
     pub(crate) write: WriteId,
     pub(crate) to: ReplicaNumber,
     pub(crate) message: Message,
+}
+
+#[cfg(feature = "mutants")]
+impl Held {
+    fn is_vote(&self) -> bool {
+        matches!(
+            self.message,
+            Message::RequestVote(_) | Message::RequestVoteResponse(_)
+        )
+    }
 }
 
 /// One node's member of a group.
@@ -335,6 +347,12 @@ impl Replica {
     }
 
     fn send_once_durable(&mut self, write: WriteId, held: Held, effects: &mut Vec<Effect>) {
+        #[cfg(feature = "mutants")]
+        let write = if held.is_vote() && mutant::is(Mutant::VoteNotDurable) {
+            WriteId(0)
+        } else {
+            write
+        };
         if self.durability.is_durable(write) {
             effects.push(Effect::Send {
                 to: held.to,

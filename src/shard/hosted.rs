@@ -24,6 +24,8 @@ use crate::storage::payload::Created;
 use crate::storage::{Lent, StorageError, record};
 use margay_machine::{CommandView, Host, StopReason, Stopped};
 use margay_raft::{Configuration, EntryKind, MemberProgress, Replica};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{
     GroupId, Index, LogTime, NodeId, ProcessLife, ReplicaNumber, SequenceNumber, SessionId,
 };
@@ -217,6 +219,12 @@ impl Hosted {
     /// Counts the commands in the unapplied part of this replica's own log.
     fn sequencing_of_tail<S: Seams>(&self, means: &Means<S>) -> Sequencing {
         let (applied, last) = (self.host.applied_index(), self.stored_last);
+        #[cfg(feature = "mutants")]
+        let applied = if mutant::is(Mutant::NextFromTableAlone) {
+            last
+        } else {
+            applied
+        };
         if applied >= last {
             return Sequencing::from_tail(std::iter::empty());
         }

@@ -21,6 +21,8 @@ use crate::shard::waiters::Requester;
 use crate::storage::{Room, record};
 use margay_machine::{CheckedCommand, Outcome};
 use margay_raft::{EntryKind, ProposeError};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{Index, SequenceNumber, SessionId};
 use margay_wire::client::ResponseHead;
 use margay_wire::refusal::Refusal;
@@ -59,6 +61,10 @@ impl Hosted {
             return Err(Refusal::BadRequest);
         }
         match self.place_of(&command, attachment.session)? {
+            #[cfg(feature = "mutants")]
+            Place::Earlier if mutant::is(Mutant::DuplicateExecuted) => {
+                self.append_command(means, to, &command, payload)
+            }
             Place::Next => self.append_command(means, to, &command, payload),
             Place::Earlier => self.on_duplicate(means, to, attachment.session, command.sequence),
             Place::Gap { next } => Err(Refusal::NextIs { sequence: next }),

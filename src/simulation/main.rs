@@ -3,6 +3,8 @@
 use clap::Parser;
 use margay_simulation::run::{RunOptions, run};
 use margay_simulation::trace::{Echo, Trace};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -21,6 +23,10 @@ struct Arguments {
     /// Nothing fails.
     #[arg(long)]
     calm: bool,
+    /// Breaks this rule on purpose.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    mutant: Option<String>,
     /// Shows what changes as it goes.
     #[arg(long)]
     trace: bool,
@@ -45,6 +51,14 @@ fn main() -> ExitCode {
         eprintln!("seeds are one number, or A..B");
         return ExitCode::from(2);
     };
+    #[cfg(feature = "mutants")]
+    if let Some(name) = &arguments.mutant {
+        let Some(mutant) = Mutant::named(name) else {
+            eprintln!("mutants are {:?}", Mutant::ALL.map(Mutant::name));
+            return ExitCode::from(2);
+        };
+        mutant::choose(Some(mutant));
+    }
     let mut failed = Vec::new();
     for seed in seeds {
         let options = RunOptions {

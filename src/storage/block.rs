@@ -23,6 +23,13 @@ use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+/// Was nothing ever written here? Looked at in words, since most of a segment may be blank.
+#[must_use]
+pub fn is_blank(bytes: &[u8]) -> bool {
+    let (before, words, behind) = bytemuck::pod_align_to::<u8, u64>(bytes);
+    words.iter().all(|word| *word == 0) && before.iter().chain(behind).all(|byte| *byte == 0)
+}
+
 /// Raw aligned memory with its number in the ring's table of registered buffers.
 struct Region {
     pointer: NonNull<u8>,
@@ -494,6 +501,17 @@ mod tests {
         assert_eq!(pool.available(), 0);
         drop(rest);
         assert_eq!(pool.available(), 1);
+    }
+
+    #[test]
+    fn one_byte_anywhere_makes_it_written() {
+        let mut bytes = [0_u8; 37];
+        assert!(is_blank(&bytes[1..]));
+        for at in 1..bytes.len() {
+            bytes[at] = 1;
+            assert!(!is_blank(&bytes[1..]), "byte {at}");
+            bytes[at] = 0;
+        }
     }
 
     #[test]

@@ -7,10 +7,13 @@
 //!   (`GroupId`, `NodeId`, `SessionId`), when it happens (`LogTime`, `Ticks`).
 //! * `identity` — 128-bit identities drawn at random or hashed (`ClientId`, `ClusterId`, `Incarnation`).
 //! * `random` — the seeded generator behind every draw, from election timeouts to the faults of a test.
+//! * `mutant` — only with the feature `mutants`: which rule a test breaks on purpose, wherever the rule lives.
 
 #![no_std]
 
 mod identity;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 mod number;
 mod random;
 

@@ -25,6 +25,8 @@ use super::super::segment::SegmentHeader;
 use super::super::witness::WitnessItem;
 use super::scan::{Body, FoundBatch};
 use crate::limits::WITNESSED_BATCHES_MAX;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use std::collections::BTreeMap;
 
 /// A segment of the manifest's live set, as the manifest and the segment itself show it.
@@ -248,6 +250,8 @@ impl<'a> Walk<'a> {
                 }
                 None => self.lose(sequence),
             },
+            #[cfg(feature = "mutants")]
+            Some(torn) if mutant::is(Mutant::TornTailKept) => self.keep_damaged(torn),
             Some(torn) => {
                 self.batches.entry(sequence).or_default().push(torn);
                 return false;

@@ -288,6 +288,19 @@ impl Client {
         self.queries.insert(key, asked);
     }
 
+    /// One session more, in a group of a healed world; its commands are those of [`Self::submit_last`].
+    pub fn open_one(&mut self, (group, machine): Offered) {
+        let key = self.protocol.open_session(group);
+        self.sessions.push(OwnSession::new(key, group, machine));
+    }
+
+    /// A command in each of the sessions that were opened last.
+    pub fn submit_last(&mut self, now_ns: u64, count: usize, history: &History) {
+        for at in self.sessions.len().saturating_sub(count)..self.sessions.len() {
+            self.submit(now_ns, at, history);
+        }
+    }
+
     fn next_news(&mut self) -> Option<News> {
         Some(match self.protocol.next_completion()? {
             Completion::Opened { session, id } => News::Opened(session, id),

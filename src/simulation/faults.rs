@@ -41,9 +41,11 @@ pub enum FaultKind {
     FullDisk,
     /// Power fails at one of the next operations of a disk.
     CrashAtOperation,
+    /// All disks hang, and then all machines lose power.
+    Brownout,
 }
 
-const KINDS: [(FaultKind, u64); 15] = [
+const KINDS: [(FaultKind, u64); 16] = [
     (FaultKind::Kill, 1_500),
     (FaultKind::PowerCut, 1_500),
     (FaultKind::TotalPowerCut, 4_000),
@@ -59,6 +61,7 @@ const KINDS: [(FaultKind, u64); 15] = [
     (FaultKind::HungDisk, 3_000),
     (FaultKind::FullDisk, 3_000),
     (FaultKind::CrashAtOperation, 1_500),
+    (FaultKind::Brownout, 5_000),
 ];
 
 /// When which fault comes next.

@@ -35,6 +35,11 @@ impl World {
                 }
             }
             Repair::Room(place) => self.give_room(place),
+            Repair::PowerCut(place) => {
+                let loss = self.draw_loss();
+                let pause_ns = (10 + self.random.below(500)) * MS;
+                self.lose(place, &loss, pause_ns);
+            }
             Repair::Mend(paths) => {
                 for (from, to) in paths {
                     self.network.mend(from, to);
@@ -135,6 +140,14 @@ impl World {
             FaultKind::SlowDisk => self.plan_soon(place, slow(long_ns / 20)),
             FaultKind::HungDisk => self.plan_soon(place, slow(long_ns)),
             FaultKind::CrashAtOperation => self.plan_soon(place, Fault::Crash),
+            FaultKind::Brownout => {
+                for place in 0..self.nodes.len() {
+                    let next = self.nodes[place].disk.operation_count();
+                    let plan = FaultPlan::none().with(next, slow(2 * long_ns));
+                    self.nodes[place].disk.set_plan(plan);
+                    self.repair_after(long_ns, Repair::PowerCut(place));
+                }
+            }
             FaultKind::FullDisk => {
                 self.nodes[place].is_disk_full = true;
                 self.nodes[place].disk.set_capacity_bytes(0);

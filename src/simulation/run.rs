@@ -202,20 +202,8 @@ pub fn run(options: &RunOptions, trace: &Trace) -> Result<Report, String> {
     for client in &mut world.clients {
         client.is_finishing = true;
     }
-    let end_ns = world.now_ns + HEALED_NS;
-    loop {
-        let left = world.unfinished();
-        if left.is_empty() {
-            break;
-        }
-        if world.now_ns >= end_ns {
-            return Err(format!("not finished in the healed world: {left:?}"));
-        }
-        let next_ns = world.now_ns + 20 * MS;
-        while world.now_ns < next_ns {
-            world.step(next_ns)?;
-        }
-    }
+    world.finish()?;
+    world.prove_every_group()?;
     world.judge()?;
     Ok(Report {
         commands: world.history.done_count,
@@ -233,6 +221,47 @@ pub fn run(options: &RunOptions, trace: &Trace) -> Result<Report, String> {
 }
 
 impl World {
+    /// Lets everything end that is under way.
+    fn finish(&mut self) -> Result<(), String> {
+        let end_ns = self.now_ns + HEALED_NS;
+        loop {
+            let left = self.unfinished();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if self.now_ns >= end_ns {
+                return Err(format!("not finished in the healed world: {left:?}"));
+            }
+            let next_ns = self.now_ns + 20 * MS;
+            while self.now_ns < next_ns {
+                self.step(next_ns)?;
+            }
+        }
+    }
+
+    /// Every group that clients may use does one more command.
+    fn prove_every_group(&mut self) -> Result<(), String> {
+        let before: Vec<_> = self
+            .offered
+            .iter()
+            .map(|(group, _)| (*group, self.history.floor(*group)))
+            .collect();
+        for offered in &self.offered {
+            self.clients[0].open_one(*offered);
+        }
+        self.finish()?;
+        let count = self.offered.len();
+        self.clients[0].submit_last(self.now_ns, count, &self.history);
+        self.finish()?;
+        match before
+            .into_iter()
+            .find(|(group, floor)| self.history.floor(*group) <= *floor)
+        {
+            Some((group, _)) => Err(format!("the healed group {group} takes no command")),
+            None => Ok(()),
+        }
+    }
+
     /// What is still under way in a healed world, in words.
     #[must_use]
     pub fn unfinished(&self) -> Vec<String> {

@@ -82,6 +82,8 @@ pub enum Repair {
     Start(Place),
     /// A disk has room again.
     Room(Place),
+    /// A machine whose disk hangs loses power.
+    PowerCut(Place),
     /// Paths are open again.
     Mend(Vec<(Place, Place)>),
 }

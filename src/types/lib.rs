@@ -11,6 +11,9 @@
 
 #![no_std]
 
+#[cfg(feature = "mutants")]
+extern crate std;
+
 mod identity;
 #[cfg(feature = "mutants")]
 pub mod mutant;

@@ -8,10 +8,11 @@
 //!   if mutant::is(Mutant::TornTailKept) { .. what a wrong implementation would do .. }
 //! ```
 //!
-//! The choice is the process's: whoever starts it says which (`MARGAY_MUTANT` of the server, `--mutant` of the
-//! simulator, a test for each of its runs).
+//! The choice is the process's: `MARGAY_MUTANT=torn-tail-kept` breaks a rule in whatever was built with the feature, the
+//! server and every test; `--mutant` of the simulator and tests with several runs choose for themselves.
 
 use core::sync::atomic::{AtomicU8, Ordering};
+use std::env;
 
 /// A broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +70,12 @@ impl Mutant {
     }
 }
 
+/// The environment was not asked yet.
+const UNASKED: u8 = u8::MAX;
 /// No rule is broken.
-const NONE: u8 = u8::MAX;
+const NONE: u8 = u8::MAX - 1;
 
-static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+static CHOSEN: AtomicU8 = AtomicU8::new(UNASKED);
 
 /// Breaks this rule from now on, or none.
 pub fn choose(mutant: Option<Mutant>) {
@@ -81,9 +84,26 @@ pub fn choose(mutant: Option<Mutant>) {
 }
 
 /// Is this rule broken?
+///
+/// # Panics
+/// When `MARGAY_MUTANT` is no mutant's name: a run that breaks nothing by mistake would prove nothing.
 #[must_use]
 pub fn is(mutant: Mutant) -> bool {
+    if CHOSEN.load(Ordering::Relaxed) == UNASKED {
+        choose(from_environment());
+    }
     CHOSEN.load(Ordering::Relaxed) == mutant as u8
+}
+
+fn from_environment() -> Option<Mutant> {
+    let name = env::var("MARGAY_MUTANT").ok()?;
+    let mutant = Mutant::named(&name);
+    assert!(
+        mutant.is_some(),
+        "MARGAY_MUTANT is {name}; mutants are {:?}",
+        Mutant::ALL.map(Mutant::name)
+    );
+    mutant
 }
 
 #[cfg(test)]

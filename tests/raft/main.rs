@@ -2,6 +2,8 @@
 
 mod host;
 mod ledger;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod scripts;
 mod simulation;
 mod stage;

@@ -12,6 +12,8 @@ mod client;
 mod exactly_once;
 mod formation;
 mod machine;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod reads;
 mod restarts;
 mod room;

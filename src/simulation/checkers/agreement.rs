@@ -3,6 +3,7 @@
 //! * An entry is named by its index and term: whoever has it has the same bytes.
 //! * At an index one entry is committed, for ever, on every replica and in every life.
 //! * At an index every machine has the same effect chain.
+//! * A leader's commit index moves to entries of its own term only (thesis 3.6.2).
 //!
 //! Replicas are looked at after each of their turns.
 
@@ -54,6 +55,8 @@ struct Seen {
     commit: Index,
     last: (Term, Index),
     applied: Index,
+    /// The term that it leads.
+    led: Option<Term>,
 }
 
 /// All groups, on all nodes.
@@ -127,6 +130,14 @@ impl Agreement {
                 "commit index {commit} or applied index {applied} went back"
             ));
         }
+        let led = view.replica.is_leader().then(|| view.replica.term());
+        let is_own = view.replica.term_at(commit) == led;
+        if commit > seen.commit && led.is_some() && led == seen.led && !is_own {
+            return Err(format!(
+                "the leader of term {:?} commits up to {commit}, an entry of another term",
+                led
+            ));
+        }
         if last != seen.last {
             let first = seen.commit.max(view.replica.log_floor().index).next();
             if first <= last.1 {
@@ -156,6 +167,7 @@ impl Agreement {
             commit,
             last,
             applied,
+            led,
         };
         Ok(())
     }

@@ -134,7 +134,9 @@ impl Cluster {
             let indexes: Vec<Index> = chains.iter().map(|chain| chain.applied.index).collect();
             let is_one = indexes.windows(2).all(|pair| pair[0] == pair[1]);
             let is_begun = indexes.iter().all(|index| *index > Index::ZERO);
-            (is_one && is_begun).then_some(chains).ok_or(format!("{indexes:?}"))
+            (is_one && is_begun)
+                .then_some(chains)
+                .ok_or(format!("{indexes:?}"))
         });
         for pair in chains.windows(2) {
             assert_eq!(

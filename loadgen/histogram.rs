@@ -40,6 +40,7 @@ pub(crate) struct Latencies {
     pub(crate) max_us: f64,
 }
 
+/// The second under way, and all of them.
 #[derive(Debug)]
 struct Recorded {
     second: Histogram<u64>,

@@ -48,7 +48,7 @@ pub(crate) enum Output {
 pub(crate) enum Level {
     /// Sees everything that was completed before it was asked.
     Linearizable,
-    /// The same, by the leader's lease.
+    /// The same; reads by lease, which may be faster, do not exist yet.
     Bounded,
     /// Sees the commands of its own session.
     Sequential,

@@ -136,6 +136,7 @@ struct Lane {
     retry_at_ns: u64,
 }
 
+/// What the thread owns.
 struct RepeaterThread {
     lanes: BTreeMap<GroupId, Lane>,
     jobs: Receiver<Job>,

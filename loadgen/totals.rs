@@ -27,6 +27,7 @@ pub(crate) enum TotalsFault {
     },
 }
 
+/// A total, and the index at which it was true.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     total: u64,

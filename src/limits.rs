@@ -67,6 +67,10 @@ const _: () = assert!(
     "filling must not crowd out the foreground"
 );
 
+/// Small records that memory is kept for per group, because they are written without asking: in a few elections one
+/// after the other each a hard state, and of its last one a truncation and a no-op.
+pub const UNASKED_RECORDS_PER_GROUP: usize = 8;
+
 /// Memory for batches, per shard.
 pub const BATCH_POOL_BYTES: usize = 64 * MIB;
 /// Memory that written batches may keep, so that followers and machines are served without a read.

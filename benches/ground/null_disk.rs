@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+/// What a file holds; zeros take no memory.
 #[derive(Default)]
 struct Contents {
     size_bytes: u64,
@@ -25,6 +26,7 @@ struct Contents {
 #[derive(Clone, Default)]
 pub(crate) struct NullFile(Rc<RefCell<Contents>>);
 
+/// The files, and writes whose completion was not taken.
 #[derive(Default)]
 struct State {
     files: BTreeMap<PathBuf, NullFile>,

@@ -10,8 +10,7 @@
 //! Invariants:
 //! * Group ids are counted and never used again.
 //! * What was created at an index says so for ever: a node that carried out everything up to an index of group 0
-//!   creates
-//!   nothing at or below it, ever.
+//!   creates nothing at or below it, ever.
 
 use crate::limits::{GROUPS_PER_KEYSPACE_MAX, GROUPS_PER_NODE_MAX, REPLICAS_DEFAULT};
 use margay_machine::{

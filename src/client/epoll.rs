@@ -26,6 +26,7 @@ const RECEIVE_BYTES: usize = 256 << 10;
 /// Events taken in one turn.
 const EVENTS_MAX: usize = 256;
 
+/// How far a socket is.
 #[derive(Debug, PartialEq, Eq)]
 enum SocketState {
     Connecting,
@@ -34,6 +35,7 @@ enum SocketState {
     Full,
 }
 
+/// A connection of the protocol, as the kernel has it.
 #[derive(Debug)]
 struct Socket {
     fd: OwnedFd,

@@ -21,6 +21,7 @@ impl QueryKey {
     }
 }
 
+/// A query that has no answer yet.
 #[derive(Debug)]
 pub(crate) struct PendingQuery {
     pub(crate) session: Option<SessionKey>,

@@ -3,31 +3,7 @@
 //! The n-th delay is drawn from `[d/2, d)` with `d = min · 2^n`, bounded. What a server asks for (`retry after`) is
 //! a lower bound of it.
 
-/// A seeded generator (SplitMix64): the same seed gives the same jitter.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number in `[0, bound)`; 0 when the bound is 0.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
-        match self.next().checked_rem(bound) {
-            Some(number) => number,
-            None => 0,
-        }
-    }
-}
+use margay_types::Random;
 
 /// How often something failed in a row, and what that means for the next attempt.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +35,7 @@ impl Backoff {
         if least_ns == 0 {
             jittered
         } else {
-            least_ns + random.below(least_ns / 2 + jittered)
+            least_ns + random.below((least_ns / 2 + jittered).max(1))
         }
     }
 }

@@ -11,6 +11,7 @@ use margay_types::{GroupId, NodeId, ShardId, Term};
 use margay_wire::admin::Map;
 use std::collections::BTreeMap;
 
+/// What is known of who leads a group.
 #[derive(Debug, Default)]
 struct Route {
     leader: Option<NodeId>,

@@ -35,6 +35,7 @@ enum Fate {
     Refused(Refusal),
 }
 
+/// A command without an answer that counts, kept because it may have to be sent again.
 #[derive(Debug)]
 struct InFlight {
     payload: Vec<u8>,

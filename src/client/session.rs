@@ -63,6 +63,7 @@ pub(crate) struct Identity {
     pub(crate) incarnation: u32,
 }
 
+/// One session: where it is bound, and what it has under way.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) group: GroupId,

@@ -54,6 +54,7 @@ struct Report {
     elapsed_ms: u128,
 }
 
+/// A node, for programs.
 #[derive(Serialize)]
 struct ReportNode {
     node: u16,

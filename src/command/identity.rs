@@ -11,10 +11,9 @@ use std::path::Path;
 
 /// The bytes of a manifest that says nothing but who the node is. Both copies are alike.
 pub(super) fn blank(incarnation: Incarnation) -> Vec<u8> {
-    let manifest = NodeManifest::blank(incarnation);
     let copy = ManifestCopy {
         counter: 1,
-        body: manifest.encode(),
+        body: NodeManifest::blank(incarnation).encode(),
     };
     copy.encode(ManifestKind::Node)
 }

@@ -68,6 +68,7 @@ struct ReportKeyspace {
     groups: Vec<u32>,
 }
 
+/// What was created, for programs.
 #[derive(Serialize)]
 struct CreateReport {
     schema: u32,
@@ -75,6 +76,7 @@ struct CreateReport {
     keyspace: ReportKeyspace,
 }
 
+/// All keyspaces, for programs.
 #[derive(Serialize)]
 struct ListReport {
     schema: u32,

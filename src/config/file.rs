@@ -34,6 +34,7 @@ pub(super) fn entries(name: &str, toml: &str) -> Result<Vec<Entry>, Failure> {
     Ok(reader.entries)
 }
 
+/// A file that is being read.
 struct Reader<'a> {
     name: &'a str,
     toml: &'a str,

@@ -116,6 +116,7 @@ pub struct Answer<'a> {
     pub output: &'a [u8],
 }
 
+/// An answer whose output lies in the common buffer.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     recipient: Recipient,

@@ -14,6 +14,7 @@ use margay_types::{LogTime, SessionId};
 /// A refresh entry is due after this part of the shortest timeout.
 const REFRESH_PARTS: u64 = 4;
 
+/// What a session said last, and when.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     refresh: Refresh,

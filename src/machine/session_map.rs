@@ -21,6 +21,7 @@ use margay_types::SessionId;
 /// Sessions in a full chunk: few enough to be copied by one apply, enough to keep copies cheap.
 const CHUNK_SESSIONS_MAX: usize = 32;
 
+/// Some neighbours, shared with copies of the map until one of them changes.
 #[derive(Clone, Debug)]
 struct Chunk<V> {
     /// The ids in use are as many as there are values.

@@ -55,6 +55,7 @@ use crate::registry::Registry;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::time::Duration;
+pub use margay_types::Random;
 use margay_types::{ClientId, Index, LogTime, OperationId, SequenceNumber, SessionId, Term};
 use zerocopy::IntoBytes;
 
@@ -62,47 +63,6 @@ const NAME: &str = "tested";
 const STEPS_PER_SEED: u64 = 120;
 const TIMEOUT_MS: u32 = 5_000;
 const TERM: Term = Term::new(1);
-
-/// Numbers that are random enough for tests and the same for the same seed (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Random {
-    state: u64,
-}
-
-impl Random {
-    /// The numbers of a seed.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    /// Any number.
-    pub fn number(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number in `0..bound`.
-    ///
-    /// # Panics
-    /// When `bound` is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        assert!(bound > 0, "there is no number below 0");
-        self.number() % bound
-    }
-
-    /// One of these.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let position = self.below(from.len() as u64);
-        &from[usize::try_from(position).expect("it is below a slice's length")]
-    }
-}
 
 /// One command that a workload has drawn.
 pub struct Drawn<M> {
@@ -429,7 +389,9 @@ pub fn check_decoding<M: Operations>(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
         let mut random = Random::new(seed);
         let length = random.below(64);
-        let bytes: Vec<u8> = (0..length).map(|_| random.number().as_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| random.next_number().as_bytes()[0])
+            .collect();
         let operation = u16::try_from(random.below(16)).expect("it is below 16");
         let operation = OperationId::new(operation);
         let outcome = guard::catch(&mut || _ = M::check_operation(operation, &bytes));

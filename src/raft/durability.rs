@@ -45,6 +45,7 @@ impl EntryWrites {
     }
 }
 
+/// What was given to the disk, and how far it came back.
 #[derive(Clone, Debug)]
 pub(crate) struct Durability {
     issued: WriteId,

@@ -13,12 +13,12 @@ use crate::log::TermRun;
 use crate::membership::Target;
 use crate::message::{AppendEntries, Message};
 use crate::options::Options;
-use crate::random::Random;
 use crate::replica::{Replica, Restored};
 use crate::types::{Index, NodeId, ReplicaNumber, Term, Ticks};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
+use margay_types::Random;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {

@@ -6,10 +6,10 @@ use crate::message::{
     PreVoteResponse, ReadIndex, ReadIndexResponse, RequestVote, RequestVoteResponse, Round,
     TimeoutNow,
 };
-use crate::random::Random;
 use crate::stage::{Stage, members, voters};
 use crate::types::{Index, Term, Ticks};
 use alloc::vec::Vec;
+use margay_types::Random;
 
 struct Hostile(Random);
 

@@ -51,7 +51,6 @@ pub mod transfer;
 pub mod durability;
 mod invariants;
 mod quorum;
-mod random;
 
 pub use configuration::{Configuration, ConfigurationError, Member};
 pub use effects::{Effect, ReadId, ReadRefusal, Role, WriteId};

@@ -31,6 +31,7 @@ pub struct TermRun {
     pub term: Term,
 }
 
+/// What the core knows of the log: positions, terms and sizes, and no bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     floor: Position,

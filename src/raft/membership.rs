@@ -16,7 +16,7 @@
 use crate::configuration::{Configuration, ConfigurationError, Member};
 use crate::effects::Effect;
 use crate::entry::EntryKind;
-use crate::replica::{Proposed, Replica};
+use crate::replica::{Proposed, Replica, write_not_leader};
 use crate::role::RoleState;
 use crate::types::{Index, ReplicaNumber};
 use alloc::vec::Vec;
@@ -59,12 +59,7 @@ pub enum ChangeError {
 impl fmt::Display for ChangeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader {
-                leader: Some(leader),
-            } => {
-                write!(formatter, "replica {leader} leads, not this one")
-            }
-            Self::NotLeader { leader: None } => write!(formatter, "nobody is known to lead"),
+            Self::NotLeader { leader } => write_not_leader(formatter, *leader),
             Self::Changed { configuration } => {
                 write!(
                     formatter,

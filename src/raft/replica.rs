@@ -16,12 +16,12 @@ use crate::entry::{EntryKind, HardState, Position};
 use crate::log::{Log, TermRun};
 use crate::message::{AppendOutcome, Message};
 use crate::options::Options;
-use crate::random::Random;
 use crate::role::{Follower, RoleState};
 use crate::types::{Index, ReplicaNumber, Term};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
+use margay_types::Random;
 #[cfg(feature = "mutants")]
 use margay_types::mutant::{self, Mutant};
 
@@ -80,14 +80,20 @@ pub enum ProposeError {
 impl fmt::Display for ProposeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader {
-                leader: Some(leader),
-            } => {
-                write!(formatter, "replica {leader} leads, not this one")
-            }
-            Self::NotLeader { leader: None } => write!(formatter, "nobody is known to lead"),
+            Self::NotLeader { leader } => write_not_leader(formatter, *leader),
             Self::Transferring => write!(formatter, "leadership is being handed over"),
         }
+    }
+}
+
+/// What every question to a leader answers when asked elsewhere.
+pub(crate) fn write_not_leader(
+    formatter: &mut fmt::Formatter<'_>,
+    leader: Option<ReplicaNumber>,
+) -> fmt::Result {
+    match leader {
+        Some(leader) => write!(formatter, "replica {leader} leads, not this one"),
+        None => write!(formatter, "nobody is known to lead"),
     }
 }
 

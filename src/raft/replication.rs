@@ -325,9 +325,8 @@ fn next_range(log: &Log, options: &Options, progress: &mut Progress) -> Option<R
     })
 }
 
-/// Where the logs may agree by a member's hint; below the floor nothing more is known than the hint itself. A
-/// member that
-/// contradicts even the floor agrees somewhere below it, and needs a refill.
+/// Where the logs may agree by a member's hint; below the floor nothing more is known than the hint itself. A member
+/// that contradicts even the floor agrees somewhere below it, and needs a refill.
 fn agreeable(log: &Log, hint: Position) -> Index {
     let highest = log.agreeable(hint);
     if hint.index < log.floor().index {

@@ -12,7 +12,7 @@
 
 use crate::effects::Effect;
 use crate::message::{Message, TimeoutNow};
-use crate::replica::Replica;
+use crate::replica::{Replica, write_not_leader};
 use crate::role::RoleState;
 use crate::types::ReplicaNumber;
 use alloc::vec::Vec;
@@ -45,12 +45,7 @@ pub enum TransferError {
 impl fmt::Display for TransferError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader {
-                leader: Some(leader),
-            } => {
-                write!(formatter, "replica {leader} leads, not this one")
-            }
-            Self::NotLeader { leader: None } => write!(formatter, "nobody is known to lead"),
+            Self::NotLeader { leader } => write_not_leader(formatter, *leader),
             Self::Leads => write!(formatter, "the replica leads already"),
             Self::NotVoter => write!(formatter, "the replica does not vote"),
             Self::UnderWay => write!(formatter, "leadership is being handed over already"),

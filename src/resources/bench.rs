@@ -259,7 +259,7 @@ mod tests {
     impl Workload for Bench {
         fn draw(random: &mut Random) -> Drawn<Self> {
             Drawn::command(&Append {
-                payload: &random.number().to_le_bytes(),
+                payload: &random.next_number().to_le_bytes(),
             })
         }
     }

@@ -243,7 +243,7 @@ mod tests {
     impl Workload for Map {
         fn draw(random: &mut Random) -> Drawn<Self> {
             let key = *random.pick(&KEYS);
-            let value = random.number().to_le_bytes();
+            let value = random.next_number().to_le_bytes();
             match random.below(3) {
                 0 => Drawn::command(&Put { key, value: &value }),
                 1 => Drawn::command(&Delete { key }),

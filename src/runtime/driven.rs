@@ -1,9 +1,8 @@
 //! What the loop of a core drives: the calls by which everything that happens outside reaches a shard.
 //!
 //! Calls come in turns. `begin_turn` comes first; all that is there is told, in the order in which it happened; then
-//! `end_turn` comes, and then what the core put into its outbox and its disk leaves. Nothing here may block, and
-//! no call comes while
-//! another one runs.
+//! `end_turn` comes, and then what the core put into its outbox and its disk leaves. Nothing here may block, and no
+//! call comes while another one runs.
 
 use crate::codes::Code;
 use crate::shard::{ConnectionId, PeerId};

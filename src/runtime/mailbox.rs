@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+/// What senders and the core share.
 struct Shared<T> {
     letters: ArrayQueue<T>,
     asleep: AtomicBool,

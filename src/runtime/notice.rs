@@ -54,6 +54,7 @@ impl Notice {
     }
 }
 
+/// When it may be told again, and how often it was not.
 #[derive(Clone, Copy, Default)]
 struct Told {
     next_ns: u64,

@@ -13,8 +13,8 @@ use super::slots::Key;
 use crate::shard::{ConnectionId, PeerId};
 use margay_types::ProcessLife;
 use margay_wire::client::{ResponseHead, write_refusal};
-use margay_wire::frame::{FrameError, Frames};
 use margay_wire::hello::HELLO_BYTES;
+use margay_wire::splitter::{FrameError, Frames};
 use margay_wire::{Code, Frame, Hello, Refusal};
 
 impl Network {

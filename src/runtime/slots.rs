@@ -37,6 +37,7 @@ impl fmt::Display for Key {
     }
 }
 
+/// A place, and how often it was given away.
 struct Place<T> {
     generation: u32,
     tenant: Option<T>,

@@ -12,9 +12,9 @@ use crate::shard::means::Means;
 use crate::shard::waiters::{Purpose, Requester};
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent};
-use margay_machine::{Answers, Code, HostAnswer, Input, Recipient, Stopped};
+use margay_machine::{Answers, Code, Host, HostAnswer, Input, Recipient, Stopped};
 use margay_raft::{Applies, Configuration, EntryKind, Position};
-use margay_types::{Index, SequenceNumber};
+use margay_types::{Index, SequenceNumber, SessionId};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
 use margay_wire::refusal::Refusal;
 
@@ -175,10 +175,9 @@ impl Hosted {
                 Recipient::Opening {
                     client, session, ..
                 } => {
-                    let (Some(to), Some(session)) = (requester, session) else {
-                        if let Some(to) = requester {
-                            respond(means, to, head, &answer);
-                        }
+                    let Some(to) = requester else { continue };
+                    let Some(session) = session else {
+                        respond(means, to, head, &answer);
                         continue;
                     };
                     let attachment = Attachment {
@@ -186,17 +185,8 @@ impl Hosted {
                         session,
                         client,
                     };
-                    let applied = self.host.session(session).map(|it| it.applied);
-                    let next = applied.unwrap_or(SequenceNumber::new(0)).next();
-                    let window = u32::from(self.host.limits().window);
                     let incarnation = self.identity.created.recovery_number;
-                    let attached = Attached {
-                        session,
-                        next,
-                        attachment: AttachmentNumber::NONE,
-                        incarnation,
-                        window,
-                    };
+                    let attached = opened(&self.host, session, incarnation);
                     means.attach(to, head, attachment, attached);
                 }
                 Recipient::Ended { session } => {
@@ -209,6 +199,19 @@ impl Hosted {
                 }
             }
         }
+    }
+}
+
+/// What a client is told of the session that an entry opened for it. The number of its place in the connection comes
+/// when it is attached.
+fn opened(host: &Host, session: SessionId, incarnation: u32) -> Attached {
+    let applied = host.session(session).map(|view| view.applied);
+    Attached {
+        session,
+        next: applied.unwrap_or(SequenceNumber::new(0)).next(),
+        attachment: AttachmentNumber::NONE,
+        incarnation,
+        window: u32::from(host.limits().window),
     }
 }
 

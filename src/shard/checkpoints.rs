@@ -7,8 +7,7 @@
 //! ```
 //!
 //! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take
-//! their
-//! checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one
+//! their checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one
 //! skips it.
 //!
 //! Until refills exist nothing goes that some member does not have durably.

@@ -42,7 +42,8 @@ impl<S: Seams> Shard<S> {
         reasons
     }
 
-    /// Why the log has no room: who holds its oldest segment, and which member keeps them from letting go.
+    /// Why the log has no room: who holds its oldest segment, and which member keeps them from letting go. While a
+    /// group is damaged nothing is freed, whatever the others need.
     fn little_space(&self) -> Option<HealthReason> {
         let mark = match self.means.log.room() {
             Room::Free => return None,
@@ -51,13 +52,17 @@ impl<S: Seams> Shard<S> {
             Room::Reserve => "the reserve is in use",
         };
         let holders = self.means.log.oldest_holders();
+        let damaged = self.damaged.iter().map(|damaged| damaged.group);
+        let damaged = damaged
+            .take(HOLDERS_NAMED_MAX)
+            .map(|group| format!("group {group}, which is damaged"));
         let holding = holders.iter().take(HOLDERS_NAMED_MAX).map(|group| {
             match self.groups.get(group).and_then(laggard) {
                 Some(member) => format!("group {group} waits for {member}"),
                 None => format!("group {group}"),
             }
         });
-        let holding: Vec<String> = holding.collect();
+        let holding: Vec<String> = damaged.chain(holding).collect();
         let used = self.means.log.used_bytes() >> 20;
         let text = format!(
             "{mark}; {used} MiB of log in use; the oldest segment is held by {}",

@@ -19,6 +19,9 @@
 //!
 //! The end of a turn sends appends to followers, then submits the open batch, then lets answers leave. Nothing here
 //! waits, and nothing reads a clock but through the seam.
+//!
+//! Not done: changes of members, refills from a checkpoint (until then no entry goes that some member lacks), the
+//! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
 mod applying;
 mod attachments;

@@ -79,72 +79,105 @@ impl Found {
     }
 }
 
+/// What stands below all entries of a group that the log still holds: its newest checkpoint, or its birth.
+struct Base {
+    created: Created,
+    description: Description,
+    configuration: (Index, Configuration),
+    /// The machine's host part; a birth has none.
+    host: Option<Vec<u8>>,
+    checkpoint_bytes: u64,
+}
+
 async fn read_group<D: Disk>(
     log: &Log<D>,
     found: RecoveredGroup,
 ) -> Result<FoundGroup, RestoreError> {
     let group = found.group;
-    let unreadable = |what| RestoreError::Unreadable { group, what };
     let pointer = found
         .checkpoint
         .as_ref()
         .map(|checkpoint| checkpoint.pointer);
-    let (created, description, base, host, checkpoint_bytes) = match &pointer {
-        Some(pointer) => {
-            let bytes = read_stream(log, group, pointer).await?;
-            let stream = Stream::decode(&bytes).ok_or(unreadable("the checkpoint"))?;
-            let size = bytes.len() as u64;
-            (
-                stream.created,
-                stream.description,
-                stream.configuration,
-                Some(stream.host),
-                size,
-            )
-        }
-        None => {
-            let created = found.created.map(|(created, _)| created);
-            let created = created.ok_or(unreadable("the birth"))?;
-            let description =
-                Description::decode(&created.description).ok_or(unreadable("the birth"))?;
-            let initial = description.configuration().ok_or(unreadable("the birth"))?;
-            (created, description, (Index::ZERO, initial), None, 0)
-        }
-    };
-    let mut configurations = vec![base];
-    for (index, payload) in &found.configurations {
-        let configuration = Configuration::decode(payload);
-        let configuration = configuration.map_err(|_| unreadable("a change of the members"))?;
-        if configurations.last().is_some_and(|(last, _)| last < index) {
-            configurations.push((*index, configuration));
-        }
-    }
     let checkpoint = pointer.map_or(Position::ZERO, |pointer| pointer.at);
+    let base = match &pointer {
+        Some(pointer) => base_of_checkpoint(group, &read_stream(log, group, pointer).await?)?,
+        None => base_of_birth(group, found.created.map(|(created, _)| created))?,
+    };
+    let term_runs = found.term_runs.iter().map(|run| TermRun {
+        first: run.first,
+        term: run.term,
+    });
     let raft = margay_raft::Restored {
         hard_state: found.hard_state,
         floor: found.floor,
-        term_runs: found
-            .term_runs
-            .iter()
-            .map(|run| TermRun {
-                first: run.first,
-                term: run.term,
-            })
-            .collect(),
+        term_runs: term_runs.collect(),
         last_index: found.last.index,
         commit_index: checkpoint.index,
-        configurations,
+        configurations: configurations_from(group, base.configuration, &found.configurations)?,
     };
     let log_time_max = last_log_time(log, group, checkpoint.index, found.last.index).await?;
     Ok(FoundGroup {
         group,
-        created,
-        description,
+        created: base.created,
+        description: base.description,
         raft,
-        host,
-        checkpoint_bytes,
+        host: base.host,
+        checkpoint_bytes: base.checkpoint_bytes,
         log_time_max,
     })
+}
+
+fn base_of_checkpoint(group: GroupId, bytes: &[u8]) -> Result<Base, RestoreError> {
+    let stream = Stream::decode(bytes).ok_or(RestoreError::Unreadable {
+        group,
+        what: "the checkpoint",
+    })?;
+    Ok(Base {
+        created: stream.created,
+        description: stream.description,
+        configuration: stream.configuration,
+        host: Some(stream.host),
+        checkpoint_bytes: bytes.len() as u64,
+    })
+}
+
+fn base_of_birth(group: GroupId, created: Option<Created>) -> Result<Base, RestoreError> {
+    let unreadable = RestoreError::Unreadable {
+        group,
+        what: "the birth",
+    };
+    let read = created.and_then(|created| {
+        let description = Description::decode(&created.description)?;
+        let configuration = (Index::ZERO, description.configuration()?);
+        Some(Base {
+            created,
+            description,
+            configuration,
+            host: None,
+            checkpoint_bytes: 0,
+        })
+    });
+    read.ok_or(unreadable)
+}
+
+/// The members in force at the base, and the changes above it, oldest first.
+fn configurations_from(
+    group: GroupId,
+    base: (Index, Configuration),
+    changes: &[(Index, Vec<u8>)],
+) -> Result<Vec<(Index, Configuration)>, RestoreError> {
+    let mut configurations = vec![base];
+    for (index, payload) in changes {
+        let configuration =
+            Configuration::decode(payload).map_err(|_| RestoreError::Unreadable {
+                group,
+                what: "a change of the members",
+            })?;
+        if configurations.last().is_some_and(|(last, _)| last < index) {
+            configurations.push((*index, configuration));
+        }
+    }
+    Ok(configurations)
 }
 
 async fn read_stream<D: Disk>(

@@ -107,10 +107,9 @@ impl Sequencing {
         counted.next = counted.next.max(next);
     }
 
-    /// The session ended, and its record is gone; or a command of it was refused when it was applied, and its
-    /// record says
-    /// less than was counted. The record alone counts from here on. A command that is appended twice because of that is
-    /// applied once: it has the same number both times.
+    /// The session ended, and its record is gone; or a command of it was refused when it was applied, and its record
+    /// says less than was counted. The record alone counts from here on. A command that is appended twice because of
+    /// that is applied once: it has the same number both times.
     pub(crate) fn forget(&mut self, session: SessionId) {
         self.sessions.remove(&session);
     }

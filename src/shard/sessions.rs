@@ -74,8 +74,7 @@ impl Hosted {
         let session = attach.session;
         let Some(view) = self.host.session(session) else {
             // A session begins at the index that it is called by. Behind what is applied here there may be one,
-            // whatever
-            // this leader thinks: its successor may have opened it.
+            // whatever this leader thinks: its successor may have opened it.
             let is_behind = session.number() <= applied.number();
             return Err(if has_applied_own_term && is_behind {
                 self.why_missing(session)

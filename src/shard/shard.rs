@@ -3,9 +3,9 @@
 //! ```text
 //!   begin_turn   one time for all events of the turn; results of cold work
 //!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
-//!   end_turn     1 appends to followers   2 the open batch is submitted   3 committed entries are applied,
-//! answers go out
-//!                4 messages gathered for peers go out
+//!   end_turn     1 appends to followers              2 the open batch is submitted
+//!                3 committed entries are applied, answers go out
+//!                4 what that made possible: 1 and 2 again, and messages gathered for peers go out
 //! ```
 
 use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, STOP_TICKS};

@@ -1,7 +1,6 @@
 //! A client: the very protocol that real clients run, on virtual connections and in virtual time, and the application
 //! above it, which remembers what it asked and judges every answer.
 
-use crate::disk_random::Random;
 use crate::history::{AnsweredQuery, Asked, DoneCommand, History, Question};
 use crate::network::{ConnectionNumber, Keep, Network, Order, Parcel, Place, between};
 use crate::trace::Trace;
@@ -11,7 +10,7 @@ use crate::workload::{
 use margay_client::connection::ConnectionId;
 use margay_client::protocol::Question as Asking;
 use margay_client::{Completion, Options, Outcome, Protocol, QueryKey, SessionKey};
-use margay_types::{ClientId, GroupId, Index, SequenceNumber, SessionId};
+use margay_types::{ClientId, GroupId, Index, Random, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;
 use std::collections::BTreeMap;
 

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
+/// How far a write that is not durable has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     InFlight,
@@ -22,6 +23,7 @@ enum Stage {
     Doomed,
 }
 
+/// A write that is not durable.
 #[derive(Clone, Debug)]
 struct Pending {
     number: u64,

@@ -3,7 +3,7 @@
 //! Operations of one life are counted from 0. A [`FaultPlan`] says which of them fail and how; a [`Loss`] says
 //! what a power cut leaves of the writes that were not durable.
 
-use crate::disk_random::Random;
+use margay_types::Random;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

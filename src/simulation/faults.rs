@@ -1,11 +1,10 @@
 //! What goes wrong in a world, and how often: drawn per seed, so that every seed is a swarm of its own.
 //!
 //! Each kind of fault is on in some worlds and off in others, at a rate of its own; faults that are always on hide
-//! those
-//! that need quiet.
+//! those that need quiet.
 
-use crate::disk_random::Random;
 use crate::network::{NetworkOptions, between};
+use margay_types::Random;
 
 const MS: u64 = 1_000_000;
 

@@ -1,9 +1,8 @@
 //! What clients asked and what came of it, and what is judged at once when an answer comes.
 //!
 //! Every answer names the index of its entry, or of the state that it saw. So linearizability needs no search: the
-//! order
-//! of the indexes must be one that real time allows (here, at once), and the outputs must be those of that order
-//! (`checkers::replay`, at the end).
+//! order of the indexes must be one that real time allows (here, at once), and the outputs must be those of that
+//! order (`checkers::replay`, at the end).
 
 use margay_types::{GroupId, Index, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;

@@ -16,7 +16,6 @@ pub mod disk;
 mod disk_contents;
 pub mod disk_fault;
 mod disk_names;
-pub mod disk_random;
 mod disk_state;
 pub mod faults;
 pub mod history;

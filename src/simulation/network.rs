@@ -13,7 +13,7 @@
 //! * Nothing arrives on a path that is cut at that moment.
 //! * After its end, nothing arrives on a way.
 
-use crate::disk_random::Random;
+use margay_types::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node or a client, by number.
@@ -70,6 +70,7 @@ pub struct Arrival {
     pub parcel: Parcel,
 }
 
+/// One way of a connection.
 #[derive(Debug, Default)]
 struct Way {
     parcels: Vec<(u64, Parcel)>,
@@ -79,6 +80,7 @@ struct Way {
     is_ended: bool,
 }
 
+/// Two ends, and what is on its way between them.
 #[derive(Debug)]
 struct Connection {
     order: Order,

@@ -388,11 +388,13 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// Writes what formatting a data directory leaves: both copies of a blank node's manifest.
-async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let manifest = NodeManifest::blank(incarnation);
+///
+/// # Errors
+/// What the disk fails with.
+pub async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
     let copy = ManifestCopy {
         counter: 1,
-        body: manifest.encode(),
+        body: NodeManifest::blank(incarnation).encode(),
     };
     let bytes = copy.encode(ManifestKind::Node);
     disk.create_directory(&data()).await?;

@@ -36,6 +36,7 @@ pub struct Made {
     pub groups: Vec<GroupId>,
 }
 
+/// A connection with a question on it.
 struct Call {
     connection: ConnectionNumber,
     until_ns: u64,

@@ -3,7 +3,6 @@
 use crate::checkers::replay::replay;
 use crate::clients::Client;
 use crate::disk::DiskOptions;
-use crate::disk_random::Random;
 use crate::faults::{Schedule, draw_network};
 use crate::history::{GroupHistory, History};
 use crate::network::{Network, Order, Place, between};
@@ -13,7 +12,7 @@ use crate::trace::{Echo, Trace};
 use crate::workload::WorkloadOptions;
 use crate::world::{Repair, World};
 use margay::shard::ReplicaView;
-use margay_types::GroupId;
+use margay_types::{GroupId, Random};
 use margay_wire::admin::KeyspaceCreate;
 use margay_wire::genesis::{Genesis, GenesisNode};
 use std::collections::BTreeMap;

@@ -44,6 +44,7 @@ pub struct Outgoing {
     pub closing: Vec<ConnectionId>,
 }
 
+/// What the shard put out and the world has not taken.
 #[derive(Debug, Default)]
 struct State {
     outgoing: Outgoing,

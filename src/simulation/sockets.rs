@@ -81,6 +81,7 @@ enum Other {
     Peer(PeerId),
 }
 
+/// One end of a connection, until and after its hello.
 #[derive(Debug)]
 struct Socket {
     other: Other,

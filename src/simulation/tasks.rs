@@ -3,7 +3,7 @@
 //! No threads and no queues between them. A waker only raises a flag; whoever drives the world polls the
 //! tasks whose flag is up until none is, moves time on, and polls again.
 
-use crate::disk_random::Random;
+use margay_types::Random;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ impl Wake for Flag {
     }
 }
 
+/// A task, and whether it was woken.
 struct Slot {
     task: Task,
     flag: Arc<Flag>,

@@ -17,6 +17,7 @@ pub enum Echo {
     Loud,
 }
 
+/// The last lines, and the hash of all.
 #[derive(Debug)]
 struct State {
     echo: Echo,

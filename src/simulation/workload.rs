@@ -1,12 +1,11 @@
 //! What one client does: opens sessions in groups, submits commands and asks queries, and closes sessions now and then.
 
-use crate::disk_random::Random;
 use crate::history::{Asked, Question};
 use margay_client::SessionKey;
 use margay_machine::{Encode, OperationId};
 use margay_resources::bench;
 use margay_resources::map::{CompareAndSet, Delete, Get, Put};
-use margay_types::{GroupId, Index, SequenceNumber, SessionId};
+use margay_types::{GroupId, Index, Random, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;
 use std::collections::VecDeque;
 

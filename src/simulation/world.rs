@@ -11,7 +11,6 @@ use crate::checkers::agreement::Agreement;
 use crate::checkers::votes::Votes;
 use crate::clients::{Client, Offered};
 use crate::disk_fault::{Fate, Loss};
-use crate::disk_random::Random;
 use crate::faults::Schedule;
 use crate::history::History;
 use crate::network::{Arrival, ConnectionNumber, Keep, Network, Order, Parcel, Place};
@@ -24,7 +23,7 @@ use crate::workload::MachineKind;
 use margay::admin::system::System;
 use margay::shard::PeerId;
 use margay_machine::Registry;
-use margay_types::ClusterId;
+use margay_types::{ClusterId, Random};
 use margay_wire::admin::system::MACHINE;
 use std::collections::BTreeMap;
 

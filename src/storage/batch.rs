@@ -23,6 +23,7 @@
 //! * The header repeats the checksums of directory and witness: a torn write may leave those of a batch that
 //!   stood at the same place in an earlier life.
 
+use super::block::is_blank;
 use super::directory::{Directory, DirectoryError};
 use super::record::{RECORD_ALIGNMENT, RecordView};
 use super::witness::{Witness, WitnessError};
@@ -97,6 +98,7 @@ pub struct BatchHeader {
     pub previous: HeaderHash,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {
@@ -196,8 +198,7 @@ impl BatchHeader {
             bytes.first_chunk().ok_or(BatchError::Short(bytes.len()))?;
         let layout = Layout::ref_from_bytes(bytes).map_err(|_| BatchError::Short(bytes.len()))?;
         if layout.magic != MAGIC {
-            let blank = bytes.iter().all(|byte| *byte == 0);
-            return Err(if blank {
+            return Err(if is_blank(bytes) {
                 BatchError::Blank
             } else {
                 BatchError::Magic

@@ -23,6 +23,13 @@ use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+/// Was nothing ever written here? Looked at in words, since most of a segment may be blank.
+#[must_use]
+pub fn is_blank(bytes: &[u8]) -> bool {
+    let (before, words, behind) = bytemuck::pod_align_to::<u8, u64>(bytes);
+    words.iter().all(|word| *word == 0) && before.iter().chain(behind).all(|byte| *byte == 0)
+}
+
 /// Raw aligned memory with its number in the ring's table of registered buffers.
 struct Region {
     pointer: NonNull<u8>,
@@ -80,6 +87,8 @@ impl Drop for Memory {
 /// Memory that grows from front to back; see the module.
 pub struct Block {
     memory: Rc<Memory>,
+    /// Its part of the memory: all of it, until it is split.
+    part: Range<usize>,
     written: usize,
     hole: Option<Range<usize>>,
 }
@@ -116,19 +125,20 @@ impl Block {
 
     fn of(memory: Memory) -> Self {
         Self {
+            part: 0..memory.region().capacity,
             memory: Rc::new(memory),
             written: 0,
             hole: None,
         }
     }
 
-    /// Bytes that it can hold.
+    /// Where it ends: the bytes that it can hold, unless it is what was split off another.
     #[must_use]
     pub fn capacity_bytes(&self) -> usize {
-        self.memory.region().capacity
+        self.part.end
     }
 
-    /// Bytes written, the hole included.
+    /// Bytes written, the hole included; counted from the start of the memory, also in a block that was split off.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
         self.written
@@ -138,6 +148,28 @@ impl Block {
     #[must_use]
     pub fn room_bytes(&self) -> usize {
         self.capacity_bytes() - self.written
+    }
+
+    /// This block ends at `end`; what is behind becomes a block of its own, with the same places.
+    ///
+    /// # Panics
+    /// If more is written, or the block has less.
+    #[must_use]
+    pub fn split_off(&mut self, end: usize) -> Self {
+        assert!(
+            (self.written..=self.part.end).contains(&end),
+            "a block with {} of {} bytes written cannot end at {end}",
+            self.written,
+            self.part.end
+        );
+        let rest = Self {
+            memory: Rc::clone(&self.memory),
+            part: end..self.part.end,
+            written: end,
+            hole: None,
+        };
+        self.part.end = end;
+        rest
     }
 
     /// Appends `bytes`; gives the place where they stand.
@@ -200,7 +232,7 @@ impl Block {
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Slice {
         assert!(
-            range.start <= range.end && range.end <= self.written,
+            self.part.start <= range.start && range.start <= range.end && range.end <= self.written,
             "{range:?} is not written"
         );
         if let Some(hole) = &self.hole {
@@ -217,12 +249,16 @@ impl Block {
     /// Lends everything written.
     #[must_use]
     pub fn whole(&self) -> Slice {
-        self.slice(0..self.written)
+        self.slice(self.part.start..self.written)
     }
 
     /// What is written.
+    ///
+    /// # Panics
+    /// If it was split off another block, which may still write to what is before.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
+        assert!(self.part.start == 0, "slices show a part of a block");
         let region = self.memory.region();
         // SAFETY: `written` never exceeds the capacity, every byte is initialised, and writing needs `&mut self`.
         unsafe { std::slice::from_raw_parts(region.pointer.as_ptr(), self.written) }
@@ -350,6 +386,7 @@ pub struct Pool {
     state: Rc<PoolState>,
 }
 
+/// What all handles to a pool share.
 struct PoolState {
     block_bytes: usize,
     blocks_max: usize,
@@ -448,6 +485,34 @@ impl fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_parts_of_a_block_grow_apart_and_return_together() {
+        let pool = Pool::new(8192, 8192);
+        let mut block = pool.try_take().unwrap();
+        block.append(b"first");
+        let mut rest = block.split_off(4096);
+        assert_eq!((block.room_bytes(), rest.room_bytes()), (4091, 4096));
+        let start = rest.append(b"behind");
+        block.append(b" and more");
+        assert_eq!((start, &rest.whole()[..]), (4096, &b"behind"[..]));
+        assert_eq!(&block.whole()[..], b"first and more");
+        drop(block);
+        assert_eq!(pool.available(), 0);
+        drop(rest);
+        assert_eq!(pool.available(), 1);
+    }
+
+    #[test]
+    fn one_byte_anywhere_makes_it_written() {
+        let mut bytes = [0_u8; 37];
+        assert!(is_blank(&bytes[1..]));
+        for at in 1..bytes.len() {
+            bytes[at] = 1;
+            assert!(!is_blank(&bytes[1..]), "byte {at}");
+            bytes[at] = 0;
+        }
+    }
 
     #[test]
     fn what_is_lent_stays_while_the_block_grows() {

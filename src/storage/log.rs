@@ -256,7 +256,7 @@ impl<D: Disk> Log<D> {
             let full = self.full.pop_front();
             let is_full = full.is_some();
             if !is_full {
-                self.add_heads();
+                self.add_heads(0);
             }
             let Some(batch) = full.or_else(|| self.open.take()) else {
                 break;

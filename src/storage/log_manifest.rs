@@ -62,6 +62,7 @@ pub struct LogManifest {
     pub segments: Vec<SegmentEntry>,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeaderLayout {
@@ -71,6 +72,7 @@ struct HeaderLayout {
     zero: U64,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct EntryLayout {

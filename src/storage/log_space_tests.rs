@@ -114,6 +114,48 @@ fn a_read_under_way_keeps_its_segment() {
     assert!(log.segments.len() == 1);
 }
 
+/// A removal in a later segment keeps a group of an earlier one dead: as long as a read keeps the earlier one alive,
+/// the later one must not be used anew either.
+#[test]
+fn segments_are_used_anew_in_the_order_of_the_log_even_when_a_read_keeps_the_oldest() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 2 {
+        append(&mut log, GROUP, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    let read = log.load(GROUP, Index::new(1), Index::new(1), 1);
+    log.remove_group(GROUP).unwrap();
+    while log.segments.len() < 3 {
+        append(&mut log, OTHER, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    checkpoint(&mut log, OTHER);
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    let last = log.last(OTHER).index;
+    log.release(OTHER, last);
+    log.tend();
+    assert_eq!(log.segments.len(), 1, "nobody needs the first two");
+    disk.run_tasks();
+    let options = RecoveryOptions {
+        log: options(),
+        process_life: ProcessLife::new(2),
+        peers: Peers::Some,
+    };
+    let recovered = run(recover(disk.clone(), Path::new(DIRECTORY), &options)).unwrap();
+    let groups = recovered.groups.iter().map(|group| group.group);
+    assert_eq!(
+        groups.collect::<Vec<_>>(),
+        [OTHER],
+        "the removed group is back"
+    );
+    drop(read);
+    log.tend();
+    disk.run_tasks();
+    assert!(log.spares.state().borrow().ready_count() >= 3);
+}
+
 #[test]
 fn a_full_disk_passes_the_marks_one_by_one_and_hard_states_still_go() {
     let disk = TestDisk::new();
@@ -165,6 +207,64 @@ fn memory_is_bounded_when_writes_do_not_return() {
         log.has_room(9100),
         "everything was written, so memory is free again"
     );
+}
+
+/// Nobody asks for room for a hard state or a no-op: a storm of elections while writes stand still must not end a log
+/// whose memory was given to proposals.
+#[test]
+fn memory_for_elections_of_all_groups_is_kept_back() {
+    let disk = TestDisk::new();
+    let options = LogOptions {
+        segment_bytes: 8 << 20,
+        ..options()
+    };
+    let mut log = fresh(&disk, options);
+    let groups: Vec<GroupId> = (1..=100).map(GroupId::new).collect();
+    for group in &groups {
+        log.create_group(*group, &created()).unwrap();
+    }
+    settle(&mut log, &disk);
+    let first = groups[0];
+    while log.has_room(9100) {
+        append(&mut log, first, &[7; 9000]);
+        log.submit().unwrap();
+    }
+    for term in 2..=7 {
+        for group in &groups[1..] {
+            let hard_state = HardState {
+                term: Term::new(term),
+                voted_for: None,
+            };
+            let write = WriteId(u64::from(term) * 1000);
+            log.save_hard_state(*group, hard_state, write).unwrap();
+        }
+    }
+    for group in &groups[1..] {
+        append_in(&mut log, *group, 8, b"");
+    }
+    let reported = settle(&mut log, &disk);
+    let reported: Vec<GroupId> = reported.into_iter().map(|(group, _)| group).collect();
+    assert!(groups.iter().all(|group| reported.contains(group)));
+    assert!(log.failure().is_none() && log.has_room(9100));
+}
+
+/// Under a load that fills every batch before its write can start, heads are told nevertheless: else no segment could
+/// ever go.
+#[test]
+fn full_batches_carry_heads_too() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 4 {
+        while log.full.is_empty() {
+            append(&mut log, GROUP, &[7; 9000]);
+        }
+        log.submit().unwrap();
+        let write = disk.take_write().unwrap();
+        log.on_written(write.token, Ok(write.bytes.len())).unwrap();
+        disk.run_tasks();
+    }
+    let complete = log.segments.iter().filter(|it| it.heads_complete.is_some());
+    assert!(complete.count() >= 2, "{log:?}");
 }
 
 #[test]

@@ -11,13 +11,14 @@ use crate::storage::manifest::{ManifestFiles, ManifestKind};
 use crate::storage::open_batch::{OpenBatch, Stamp};
 use crate::storage::payload::{CheckpointPointer, ChunkHeader, Created, Tail};
 use crate::storage::record::{RecordKind, RecordView, records};
+use crate::storage::recovery::{Peers, RecoveryOptions, recover};
 use crate::storage::resume::SpareSegment;
 use crate::storage::segment::segment_path;
 use crate::storage::space::Room;
 use crate::storage::spares::format_log;
 use crate::storage::test_disk::{TestDisk, run};
 use margay_raft::{EntryKind, HardState};
-use margay_types::{Incarnation, LogTime, ReplicaNumber};
+use margay_types::{Incarnation, LogTime, ProcessLife, ReplicaNumber};
 use std::path::Path;
 
 const DIRECTORY: &str = "data/log-1";

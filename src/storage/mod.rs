@@ -10,9 +10,8 @@
 //!
 //! Reading order: what bytes mean (`record`, `payload`, `directory`, `witness`, `batch`, `segment`, `manifest`,
 //! `node_manifest`, `log_manifest`); how they are written (`disk`, `block`, `open_batch`, `group_commit`, `log`,
-//! `append`, `tail`, `heads`, `checkpoint`); how they are found again (`index`, `batch_memory`, `lent`, `load`);
-//! how room is kept (`space`,
-//! `spares`); how a log comes back (`recovery`, `resume`).
+//! `append`, `tail`, `heads`, `checkpoint`); how they are found again (`index`, `batch_memory`, `lent`, `load`); how
+//! room is kept (`space`, `spares`); how a log comes back (`recovery`, `resume`).
 //!
 //! Not done: copying what lives out of mostly dead segments (record kind `copy`) and moving groups between logs
 //! (`adopt`); both kinds have their numbers. Scrubbing.

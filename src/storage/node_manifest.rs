@@ -66,6 +66,7 @@ pub struct NodeManifest {
     pub logs: Vec<LogEntry>,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeaderLayout {
@@ -83,6 +84,7 @@ struct HeaderLayout {
     name: [u8; limits::CLUSTER_NAME_BYTES_MAX],
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct LogLayout {
@@ -92,9 +94,9 @@ struct LogLayout {
 }
 
 impl NodeManifest {
-    /// A node that was just formatted: part of no cluster, without a log.
+    /// What formatting a data directory writes: nothing but who the node is.
     #[must_use]
-    pub fn blank(incarnation: Incarnation) -> Self {
+    pub const fn blank(incarnation: Incarnation) -> Self {
         Self {
             cluster: ClusterId::ZERO,
             cluster_name: String::new(),

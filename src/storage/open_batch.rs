@@ -198,10 +198,28 @@ impl OpenBatch {
         self.runs.len() < self.runs_max && self.bytes_with(record_bytes, 1) <= self.bytes_max
     }
 
+    /// Could a record go into it, and another of `kept_bytes` after it? 0 keeps room for none.
+    pub(crate) fn has_room_beside(&self, record_bytes: usize, kept_bytes: usize) -> bool {
+        let runs = if kept_bytes == 0 { 1 } else { 2 };
+        self.runs.len() + runs <= self.runs_max
+            && self.bytes_with(record_bytes + kept_bytes, runs) <= self.bytes_max
+    }
+
     /// Bytes that it takes when it is sealed now with the largest witness.
     #[must_use]
     pub fn closed_bytes(&self) -> usize {
         self.bytes_with(0, 0)
+    }
+
+    /// Is it its directory that takes no more?
+    pub(crate) fn is_directory_full(&self) -> bool {
+        self.runs.len() >= self.runs_max
+    }
+
+    /// It takes no more records: gives away the memory that it does not need.
+    pub(crate) fn split_rest(&mut self) -> Block {
+        let end = self.start + self.closed_bytes();
+        self.block.split_off(end)
     }
 
     /// Bytes of its directory, if it is sealed now.

@@ -48,6 +48,7 @@ pub struct Created {
     pub description: Vec<u8>,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct CreatedLayout {
@@ -95,6 +96,7 @@ impl Created {
     }
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HardStateLayout {
@@ -151,6 +153,7 @@ pub struct Head {
     pub configuration: Index,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeadLayout {
@@ -224,6 +227,7 @@ pub struct Mark {
     pub released_by: Index,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct MarkLayout {
@@ -275,6 +279,7 @@ pub struct ChunkHeader {
     pub number: u32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct ChunkLayout {
@@ -347,6 +352,7 @@ pub struct CheckpointPointer {
     pub effect_chain: [u8; 16],
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct PointerLayout {
@@ -428,6 +434,7 @@ pub struct Restart {
     pub recovery_epoch: u64,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct RestartLayout {

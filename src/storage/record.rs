@@ -130,6 +130,7 @@ pub struct RecordFields {
     pub time: u64,
 }
 
+/// What stands before every payload, as drawn above.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Header {

@@ -17,6 +17,7 @@
 //! checksum covers everything behind it.
 
 use super::batch::{HeaderHash, SegmentName};
+use super::block::is_blank;
 use crate::limits::SEGMENT_HEADER_BYTES;
 use std::path::{Path, PathBuf};
 use zerocopy::little_endian::{U16, U32, U64};
@@ -45,6 +46,7 @@ pub struct SegmentHeader {
     pub previous: HeaderHash,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {
@@ -124,8 +126,7 @@ impl SegmentHeader {
         let bytes: &[u8; SEGMENT_HEADER_BYTES] = bytes.first_chunk().ok_or(short)?;
         let (layout, _) = Layout::ref_from_prefix(bytes).map_err(|_| short)?;
         if layout.magic != MAGIC {
-            let blank = bytes.iter().all(|byte| *byte == 0);
-            return Err(if blank {
+            return Err(if is_blank(bytes) {
                 SegmentError::Blank
             } else {
                 SegmentError::Magic

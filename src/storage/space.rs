@@ -34,6 +34,10 @@ use crate::limits;
 use margay_types::{GroupId, Index};
 use std::collections::{BTreeMap, VecDeque};
 
+/// Batches of small records that find room in one block at least: a batch goes into the rest of a block while that is a
+/// quarter of it.
+const BATCHES_PER_BLOCK: usize = 3;
+
 /// How much room the log has; see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Room {
@@ -151,7 +155,7 @@ impl<D: Disk> Log<D> {
             .open
             .as_ref()
             .map_or(0, |open| open.batch.closed_bytes());
-        let needed = (open + bytes + batches * frame) as u64;
+        let needed = (open + bytes + batches * (frame + self.heads_bytes_max())) as u64;
         let fits = self.tail_offset + needed <= self.segment_bytes;
         let spares = self.spares.state().borrow().ready_count();
         self.failure().is_none() && (fits || spares > kept_back)
@@ -162,17 +166,26 @@ impl<D: Disk> Log<D> {
             .open
             .as_ref()
             .is_some_and(|open| open.batch.has_room(bytes));
-        let needed = if fits {
-            1
-        } else {
-            2 + bytes / self.options.batch_bytes_max
-        };
+        let needed = self.blocks_kept_back()
+            + if fits {
+                0
+            } else {
+                1 + bytes / self.options.batch_bytes_max
+            };
         while self.pool.available() < needed {
             if !self.memory.forget_oldest(self.commit.durable()) {
                 return false;
             }
         }
         true
+    }
+
+    /// Blocks for what is written without asking: when a node falls, every group may write a few small records at
+    /// once, and full directories close their batches. Never more than a quarter of the pool.
+    fn blocks_kept_back(&self) -> usize {
+        let records = self.groups.len() * limits::UNASKED_RECORDS_PER_GROUP;
+        let blocks = records / (self.options.runs_max() * BATCHES_PER_BLOCK);
+        1 + blocks.min(self.options.pool_bytes / self.options.block_bytes() / 4)
     }
 
     /// Entries of the group up to `to` are not needed here any more: everybody who is waited for has them, and
@@ -206,8 +219,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other
-    /// members,
-    /// and no further checkpoint helps them.
+    /// members, and no further checkpoint helps them.
     #[must_use]
     pub fn oldest_holders_for_checkpoint(&self) -> Vec<GroupId> {
         self.holders(GroupLog::would_let_go_of)

@@ -134,11 +134,12 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn has_work(&self) -> bool {
-        let recyclable = self
-            .freed
-            .iter()
-            .any(|freed| Rc::strong_count(&freed.pin) == 1);
-        recyclable || self.must_fill()
+        self.can_reuse() || self.must_fill()
+    }
+
+    /// Only the oldest: what stands in a later one may be what keeps records of an earlier one dead.
+    fn can_reuse(&self) -> bool {
+        self.freed.front().is_some_and(is_unpinned)
     }
 
     fn must_fill(&self) -> bool {
@@ -148,11 +149,8 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn next_step(&mut self) -> Option<Step<F>> {
-        let unpinned = self
-            .freed
-            .iter()
-            .position(|freed| Rc::strong_count(&freed.pin) == 1);
-        if let Some(freed) = unpinned.and_then(|at| self.freed.remove(at)) {
+        let reusable = self.freed.pop_front_if(|freed| is_unpinned(freed));
+        if let Some(freed) = reusable {
             let is_wanted = self.ready.len() < self.wanted;
             return Some(if is_wanted {
                 Step::Recycle(freed)
@@ -162,20 +160,21 @@ impl<F: Clone> SpareState<F> {
         }
         let must_fill = self.must_fill();
         self.may_try_again = false;
-        must_fill.then(|| Step::Fill(self.free_number()))
+        must_fill.then(|| Step::Fill(free_number(self.entries.keys().copied())))
     }
+}
 
-    /// The smallest number that no listed segment has.
-    fn free_number(&self) -> u32 {
-        let mut number = 1;
-        for listed in self.entries.keys() {
-            if *listed != number {
-                break;
-            }
-            number += 1;
-        }
-        number
-    }
+/// The smallest number that no listed segment has; they are listed in order.
+pub(crate) fn free_number(listed: impl Iterator<Item = u32>) -> u32 {
+    let taken = (1..)
+        .zip(listed)
+        .take_while(|(number, listed)| number == listed);
+    taken.last().map_or(1, |(number, _)| number + 1)
+}
+
+/// Does no read hold it any more?
+fn is_unpinned<F>(freed: &FreedSegment<F>) -> bool {
+    Rc::strong_count(&freed.pin) == 1
 }
 
 /// Makes segments for one log.
@@ -342,7 +341,7 @@ impl<D: Disk> Spares<D> {
 
 /// Makes a file of a segment's size, written once with zeros and synced. A file of that name is a remain of an
 /// interrupted filling and goes first. `pause` is asked after every piece; `None` goes on at once.
-async fn fill<D: Disk>(
+pub(crate) async fn fill<D: Disk>(
     disk: &D,
     path: &Path,
     size_bytes: u64,

@@ -56,14 +56,23 @@ impl<D: Disk> Log<D> {
         if self.open.is_none() {
             let opened = self.new_batch(record_bytes);
             self.open = Some(opened.inspect_err(|failure| self.failure = Some(failure.clone()))?);
+            if record_bytes > 0 {
+                self.add_heads(record_bytes);
+            }
         }
         let open = self.open.as_mut().expect("opened above");
         Ok(&mut open.batch)
     }
 
-    /// The open batch takes no more. It keeps the place that it will have when it is written.
+    /// The open batch takes no more. It keeps the place that it will have when it is written. Closed by many small
+    /// records, it leaves most of its memory to the next.
     fn close(&mut self) {
-        let Some(open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        if open.batch.is_directory_full() {
+            self.rest = Some(open.batch.split_rest());
+        }
         self.tail_offset += open.batch.closed_bytes() as u64;
         self.full.push_back(open);
     }

@@ -8,7 +8,8 @@
 //!   if mutant::is(Mutant::TornTailKept) { .. what a wrong implementation would do .. }
 //! ```
 //!
-//! The choice is the process's: `MARGAY_MUTANT=torn-tail-kept` breaks a rule in whatever was built with the feature, the
+//! The choice is the process's: `MARGAY_MUTANT=torn-tail-kept` breaks a rule in whatever was built with the
+//! feature, the
 //! server and every test; `--mutant` of the simulator and tests with several runs choose for themselves.
 
 use core::sync::atomic::{AtomicU8, Ordering};

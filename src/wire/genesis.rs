@@ -59,6 +59,7 @@ pub struct Genesis {
     nodes: Vec<GenesisNode>,
 }
 
+/// What stands before the nodes.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Head {
@@ -69,6 +70,7 @@ struct Head {
     zero: U16,
 }
 
+/// What stands before a node's address.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct NodeHead {

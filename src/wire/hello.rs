@@ -96,6 +96,7 @@ pub struct Hello {
     pub frame_bytes_max: u32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {

@@ -18,7 +18,7 @@
 //! * Integers are little endian and have explicit widths; every format carries a version (the hello's for
 //!   frames, the genesis's own).
 //! * What comes from a network is bounded before it is believed, and decoding never panics: each function
-//!   that takes foreign bytes returns a [`WireError`] or a [`frame::FrameError`].
+//!   that takes foreign bytes returns a [`WireError`] or a [`splitter::FrameError`].
 //! * Bytes that a format calls zero are zero, so that they can get a meaning later.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -33,9 +33,11 @@ pub mod hello;
 mod layout;
 pub mod peer;
 pub mod refusal;
+pub mod splitter;
 
 pub use code::Code;
 pub use error::WireError;
-pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, FrameWriter, Splitter};
+pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, FrameWriter};
 pub use hello::{Hello, HelloKind};
 pub use refusal::Refusal;
+pub use splitter::Splitter;

@@ -103,6 +103,7 @@ pub enum Refusal {
     FrameTooSmall,
 }
 
+/// Who leads, behind a code that says so.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct LeaderDetail {
@@ -110,6 +111,7 @@ struct LeaderDetail {
     zero: [u8; 6],
 }
 
+/// A number that a code is about.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct NumberDetail {

@@ -4,19 +4,17 @@ use crate::machine;
 use margay::shard::{
     Clock, ConnectionId, NodeFacts, Outbox, PeerAddress, PeerId, Seams, Shard, boot,
 };
-use margay::storage::manifest::{ManifestCopy, ManifestKind};
-use margay::storage::node_manifest::NodeManifest;
-use margay::storage::{Block, Disk, LogOptions, OpenMode, Slice};
+use margay::storage::{LogOptions, Slice};
 use margay_simulation::disk::{Completion, DiskOptions, VirtualDisk};
 use margay_simulation::disk_fault::{Fate, Loss};
+use margay_simulation::node::write_blank;
 use margay_types::{Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::{Genesis, GenesisNode};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -393,23 +391,4 @@ impl Node {
             wanted: Vec::new(),
         }
     }
-}
-
-/// What formatting a data directory leaves.
-async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let manifest = NodeManifest::blank(incarnation);
-    let copy = ManifestCopy {
-        counter: 1,
-        body: manifest.encode(),
-    };
-    let bytes = copy.encode(ManifestKind::Node);
-    disk.create_directory(&data()).await?;
-    for name in ["manifest.a", "manifest.b"] {
-        let file = disk.open(&data().join(name), OpenMode::New).await?;
-        disk.allocate(&file, bytes.len() as u64).await?;
-        disk.write(&file, 0, Block::holding(&bytes).whole()).await?;
-        disk.sync(&file).await?;
-    }
-    disk.sync_directory(&data()).await?;
-    disk.sync_directory(Path::new("")).await
 }

@@ -1,6 +1,8 @@
-//! Does the simulator notice? Each rule of [`Mutant`] is broken on the seeds that found it first; somebody must complain.
+//! Does the simulator notice? Each rule of [`Mutant`] is broken on the seeds that found it first; somebody must
+//! complain.
 //!
-//! Only with the feature `mutants`: `cargo test -p margay --features mutants --test mutants`. Those that no whole cluster
+//! Only with the feature `mutants`: `cargo test -p margay --features mutants --test mutants`. Those that no whole
+//! cluster
 //! shows within a few hundred seeds are found by the core's scripts and seeds, and by schedules of the shard; see
 //! `tests/README.md`.
 

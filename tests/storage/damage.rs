@@ -1,6 +1,5 @@
-//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and
-//! reason, and
-//! whoever serves lost nothing. Damage is never taken for a torn tail.
+//! Bytes that were durable change, vanish or land elsewhere: whoever lost something is named, with range and reason,
+//! and whoever serves lost nothing. Damage is never taken for a torn tail.
 
 use crate::model::Model;
 use crate::workload::Workload;
@@ -11,8 +10,7 @@ use margay::storage::{NewEntry, StorageError};
 use margay_raft::{EntryKind, Position, WriteId};
 use margay_simulation::disk::VirtualDisk;
 use margay_simulation::disk_fault::{Fate, Fault, FaultPlan, Loss};
-use margay_simulation::disk_random::Random;
-use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use margay_types::{GroupId, Index, LogTime, Random, ReplicaNumber, Term};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -157,11 +155,12 @@ fn damage_stays_named_in_the_lives_that_follow() {
     for seed in 0..4 {
         let (disk, model) = covered(seed, FaultPlan::none()).unwrap();
         for path in segments(&disk) {
-            for damage in 0..2 {
+            let size = disk.bytes(&path).unwrap().len() as u64;
+            for damage in 0..=size / 4096 {
                 let damaged = disk.fork();
-                match damage {
-                    0 => damaged.fail_reads(&path, 8192..12_288).unwrap(),
-                    _ => damaged.lose_file(&path).unwrap(),
+                match damage * 4096 {
+                    all if all == size => damaged.lose_file(&path).unwrap(),
+                    at => damaged.fail_reads(&path, at..at + 4096).unwrap(),
                 }
                 let first = check(&damaged.fork(), &model);
                 work_beside(&damaged);

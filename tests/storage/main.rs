@@ -1,6 +1,5 @@
-//! Crash tests of the log on a virtual faulty disk: what was acknowledged is there, what was not is gone as a
-//! whole, and
-//! damage is named. Every failure prints the seed and the crash point that repeat it.
+//! Crash tests of the log on a virtual faulty disk: what was acknowledged is there, what was not is gone as a whole,
+//! and damage is named. Every failure prints the seed and the crash point that repeat it.
 
 #![expect(
     clippy::unwrap_used,

@@ -107,8 +107,8 @@ impl Model {
 
 impl Model {
     /// Checks a recovery from damage, with everything told acknowledged: who serves lost nothing, and who lost
-    /// something
-    /// is named; a group may be missing only if batches were lost that nobody can name. Gives how many are named.
+    /// something is named; a group may be missing only if batches were lost that nobody can name. Gives how many are
+    /// named.
     pub(crate) fn check_damaged(
         &self,
         groups: &[Found],

@@ -2,11 +2,14 @@
 
 use crate::model::Model;
 use crate::workload::Workload;
-use crate::world::{World, directory, found, options, try_recover};
+use crate::world::{World, created, directory, found, options, try_recover};
 use margay::storage::log_manifest::LogManifest;
 use margay::storage::manifest::{ManifestCopy, ManifestKind};
+use margay::storage::recovery::RecoveryError;
+use margay_raft::{HardState, WriteId};
 use margay_simulation::disk::VirtualDisk;
 use margay_simulation::disk_fault::{Fate, Fault, FaultPlan, Loss};
+use margay_types::{GroupId, ReplicaNumber, Term};
 use std::time::Duration;
 
 fn manifest(disk: &VirtualDisk) -> LogManifest {
@@ -82,6 +85,46 @@ fn a_full_disk_recovers_and_goes_on_when_there_is_room() {
         world.log.failure()
     );
 }
+
+/// Hard states use the reserve up, to the last unit of the last segment. Such a log does not start on a full disk; but
+/// it does as soon as there is room again.
+#[test]
+fn a_log_without_a_spare_starts_again_when_the_disk_has_room() {
+    let mut world = World::new(4);
+    let used = (1 << 30) - world.disk.run(free(&world.disk));
+    world.disk.set_capacity_bytes(used);
+    world
+        .log
+        .create_group(GROUP, &created(GROUP, ReplicaNumber::new(1)))
+        .unwrap();
+    let mut promised = 0;
+    for term in 1.. {
+        let hard_state = HardState {
+            term: Term::new(term),
+            voted_for: None,
+        };
+        let write = WriteId(u64::from(term));
+        let is_written = world.log.save_hard_state(GROUP, hard_state, write).is_ok();
+        if !is_written || !world.settle() {
+            break;
+        }
+        promised = term;
+    }
+    let disk = world.disk.crash(&Loss::All(Fate::Kept));
+    let refused = try_recover(&disk, 2).map(|recovered| recovered.report);
+    assert!(
+        matches!(refused, Err(RecoveryError::NoSpare { .. })),
+        "{refused:?}"
+    );
+    disk.set_capacity_bytes(used + 4 * options().segment_bytes);
+    let disk = disk.crash(&Loss::All(Fate::Kept));
+    let recovered = try_recover(&disk, 3).unwrap();
+    assert_eq!(recovered.groups[0].hard_state.term, Term::new(promised));
+    let again = try_recover(&disk.crash(&Loss::All(Fate::Lost)), 4).unwrap();
+    assert_eq!(again.groups[0].hard_state.term, Term::new(promised));
+}
+
+const GROUP: GroupId = GroupId::new(7);
 
 async fn free(disk: &VirtualDisk) -> u64 {
     use margay::storage::Disk;

@@ -6,8 +6,7 @@ use crate::world::{World, created};
 use margay::storage::NewEntry;
 use margay::storage::payload::{CheckpointPointer, ChunkHeader, Tail};
 use margay_raft::{EntryKind, HardState, Position, WriteId};
-use margay_simulation::disk_random::Random;
-use margay_types::{GroupId, Index, LogTime, ReplicaNumber, Term};
+use margay_types::{GroupId, Index, LogTime, Random, ReplicaNumber, Term};
 use std::rc::Rc;
 
 pub(crate) struct Workload {

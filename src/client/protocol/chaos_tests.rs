@@ -3,9 +3,8 @@
 //! and completes in that order with the output of its one execution.
 
 use super::*;
-use crate::retry::Random;
 use margay_machine::CommandView;
-use margay_types::{ClusterId, Incarnation, NodeId, SessionId, Term};
+use margay_types::{ClusterId, Incarnation, NodeId, Random, SessionId, Term};
 use margay_wire::admin::{self, MapGroup, MapNode, MapRequest};
 use margay_wire::client::{
     self as wire, Attached, Attachment, ResponseHead, write_attached, write_detached, write_done,

@@ -118,6 +118,7 @@ enum Record {
     },
 }
 
+/// Where an output lies in the buffer that all of them share.
 #[derive(Clone, Copy, Debug)]
 struct Bytes {
     start: usize,

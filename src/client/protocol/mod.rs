@@ -12,9 +12,8 @@
 //!   due_ns()                                when to come back at the latest
 //! ```
 //!
-//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and
-//! `reaction` (what a
-//! response means), `queries`, `timers`; `number` packs what an answer must find its way by.
+//! Files beside: `links` (connections come and go), `binding` (sessions find their leader), `answers` and `reaction`
+//! (what a response means), `queries`, `timers`; `number` packs what an answer must find its way by.
 //!
 //! Invariants:
 //! * Commands of a session leave in the order of their numbers, and complete in it.
@@ -36,11 +35,11 @@ use crate::connection::{ConnectionId, Link, Target};
 use crate::error::SubmitError;
 use crate::options::Options;
 use crate::query::{PendingQuery, Queries, QueryKey};
-use crate::retry::{Backoff, Random};
+use crate::retry::Backoff;
 use crate::routing::Router;
 use crate::session::{Binding, Closing, Session, SessionKey, Sessions};
 use completion::Completions;
-use margay_types::{ClientId, GroupId, Index, OperationId, SequenceNumber};
+use margay_types::{ClientId, GroupId, Index, OperationId, Random, SequenceNumber};
 use margay_wire::admin::Map;
 use margay_wire::client::{Attach, QueryLevel};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

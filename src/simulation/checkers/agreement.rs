@@ -49,6 +49,7 @@ impl Agreed {
     }
 }
 
+/// How far a replica was when it was looked at last; nothing of it goes back within a life.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     commit: Index,

@@ -1,9 +1,8 @@
 //! Replays the committed log of a group through a model of its own, and holds every answer against it.
 //!
-//! The model knows sessions (open, replace, close, expire by log time, refresh), exactly-once by number, `bench`
-//! and `map`,
-//! and nothing of the product's code for them. A command answered at index i must stand there, take effect there, and
-//! have the model's output; a query that saw i must have the answer of the model after i.
+//! The model knows sessions (open, replace, close, expire by log time, refresh), exactly-once by number, `bench` and
+//! `map`, and nothing of the product's code for them. A command answered at index i must stand there, take effect
+//! there, and have the model's output; a query that saw i must have the answer of the model after i.
 //!
 //! Invariants that this proves, given what `history` judged at once: every completed operation is linearizable, none
 //! that was acknowledged is missing, none took effect twice, and a session expires only after its timeout of log time.
@@ -21,6 +20,7 @@ use std::collections::BTreeMap;
 /// Commands given up are numbered by this operation.
 const SKIP: u16 = u16::MAX;
 
+/// A session, as the log alone makes it.
 #[derive(Debug)]
 struct ModelSession {
     client: [u8; 16],

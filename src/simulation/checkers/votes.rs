@@ -1,8 +1,7 @@
 //! One vote per term and replica, over all its lives; and one leader per term.
 //!
 //! Votes are counted where they leave: in the messages of peers. A candidate's request is its vote for itself, an
-//! append
-//! or a heartbeat is a leader's.
+//! append or a heartbeat is a leader's.
 
 use margay_raft::Message;
 use margay_types::{GroupId, ReplicaNumber, Term};

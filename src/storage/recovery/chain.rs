@@ -115,14 +115,6 @@ impl Link {
             Self::Lost { .. } => None,
         }
     }
-
-    /// What a witness tells of it, if it is lost and one tells.
-    pub(crate) fn lost(&self) -> Option<&WitnessItem> {
-        match self {
-            Self::Kept(_) => None,
-            Self::Lost { item, .. } => item.as_ref(),
-        }
-    }
 }
 
 /// Where the log goes on.
@@ -161,6 +153,7 @@ struct Told {
     item: WitnessItem,
 }
 
+/// The walk along the batches, from the oldest to the end of the log.
 struct Walk<'a> {
     batches: BTreeMap<u64, Vec<FoundBatch>>,
     told: BTreeMap<u64, Vec<Told>>,

@@ -216,17 +216,17 @@ impl Merged {
         self.entries.split_off(&from);
         self.origins.split_off(&from);
         self.configurations.split_off(&from);
-        // What a head named from there on is dead, and the segment that held it may be free by now; what stands before
-        // is still missing, unless a checkpoint stands for it.
+        self.forgive_losses_from(from);
+    }
+
+    /// What was lost from here on is gone by right since a truncation that was written later. What a head named beyond
+    /// it may have been in a segment that was freed.
+    fn forgive_losses_from(&mut self, from: Index) {
+        self.losses
+            .retain(|(_, loss)| !matches!(loss, Loss::Truncation(lost) if *lost >= from));
         for (_, loss) in &mut self.losses {
-            match loss {
-                Loss::Head(position) if position.index >= from => position.index = from.previous(),
-                Loss::Head(_)
-                | Loss::HardState
-                | Loss::TwoVotes(_)
-                | Loss::Truncation(_)
-                | Loss::Other(_)
-                | Loss::Birth => {}
+            if let Loss::Head(named) = loss {
+                named.index = named.index.min(from.previous());
             }
         }
     }

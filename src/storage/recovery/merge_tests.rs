@@ -104,6 +104,47 @@ fn a_truncation_removes_what_was_there_before_and_not_what_came_after() {
     assert_eq!(log(&merged), vec![(1, 1), (2, 2)]);
 }
 
+/// The head's last entry stood in a segment that was freed, because a later truncation made it dead and a checkpoint
+/// stands for the rest.
+#[test]
+fn what_a_head_named_is_not_missed_behind_a_later_truncation() {
+    let head = Head {
+        incarnation: margay_types::Incarnation::new([1; 16]),
+        replica: ReplicaNumber::new(1),
+        recovery_number: 0,
+        hard_state: HardState::default(),
+        last: Position {
+            term: Term::new(1),
+            index: Index::new(9),
+        },
+        checkpoint: Index::ZERO,
+        stream_epoch: 0,
+        configuration: Index::ZERO,
+    };
+    let facts = [
+        record(1, 9, Content::Head(head)),
+        truncation(5),
+        entry(2, 5),
+    ];
+    let named = |merged: &Merged| match merged.losses.as_slice() {
+        [(_, Loss::Head(position))] => position.index,
+        losses => panic!("{losses:?}"),
+    };
+    assert_eq!(named(&merge(&facts[..1])), Index::new(9));
+    assert_eq!(
+        named(&merge(&facts)),
+        Index::new(4),
+        "of the rest it still speaks"
+    );
+}
+
+#[test]
+fn a_lost_truncation_is_healed_by_one_that_reaches_as_far() {
+    let lost = bad(0, 5, 5, RunClass::Truncation);
+    let kept = |from| merge(&[lost.clone(), truncation(from)]).losses.len();
+    assert_eq!((kept(5), kept(6)), (0, 1));
+}
+
 #[test]
 fn the_greatest_term_counts_and_in_it_a_vote_over_no_vote() {
     let merged = merge(&[hard_state(2, 0), hard_state(2, 3), hard_state(1, 1)]);
@@ -170,44 +211,4 @@ proptest! {
         let (ordered, shuffled) = facts;
         prop_assert_eq!(merge_numbered(ordered), merge_numbered(shuffled));
     }
-}
-
-fn head(term: u32, last: u64) -> Fact {
-    record(
-        term,
-        last,
-        Content::Head(Head {
-            incarnation: margay_types::Incarnation::new([1; 16]),
-            replica: ReplicaNumber::new(1),
-            recovery_number: 0,
-            hard_state: HardState::default(),
-            last: Position {
-                term: Term::new(term),
-                index: Index::new(last),
-            },
-            checkpoint: Index::ZERO,
-            stream_epoch: 0,
-            configuration: Index::ZERO,
-        }),
-    )
-}
-
-fn missing(merged: &Merged) -> Vec<u64> {
-    let heads = merged.losses.iter().filter_map(|(_, loss)| match loss {
-        Loss::Head(position) => Some(position.index.number()),
-        Loss::HardState
-        | Loss::TwoVotes(_)
-        | Loss::Truncation(_)
-        | Loss::Other(_)
-        | Loss::Birth => None,
-    });
-    heads.collect()
-}
-
-/// Entries 3 to 9 of term 1 are dead, and their segment was freed; the head behind it still names the last of them.
-#[test]
-fn a_head_misses_no_entries_that_were_truncated_later() {
-    assert_eq!(missing(&merge(&[head(1, 9)])), [9]);
-    let merged = merge(&[head(1, 9), truncation(3), entry(2, 3)]);
-    assert_eq!(missing(&merged), [2], "what stands before is still missing");
 }

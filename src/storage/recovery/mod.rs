@@ -76,8 +76,9 @@ pub enum RecoveryError {
         /// The groups that lost something, and what.
         groups: Vec<(GroupId, GroupStatus)>,
     },
-    /// The last batch fills its segment and no spare is left to say that a new life began. Make room by hand.
-    #[error("no spare segment is left in {}", directory.display())]
+    /// The last batch fills its segment, no spare is left to say that a new life began, and the disk has no room for
+    /// one. Make room, and start again.
+    #[error("no spare segment is left in {}, and there is no room for one", directory.display())]
     NoSpare {
         /// The log.
         directory: PathBuf,

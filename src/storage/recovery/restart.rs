@@ -3,7 +3,7 @@
 //! ```text
 //!   1  sync the segments of the last batches     what reads back need not be durable
 //!   2  wipe torn headers of spares, list spares with remains under a new generation
-//!   3  write the restart batch behind the last batch kept, or at the start of a spare; sync
+//!   3  write the restart batch behind the last batch kept, or at the start of a spare, made now if none is left; sync
 //! ```
 //!
 //! The restart batch carries the witness of every kept batch that had none, so that from here on each of them is
@@ -14,18 +14,19 @@ use super::super::block::Block;
 use super::super::directory;
 use super::super::disk::{Disk, OpenMode};
 use super::super::error::StorageError;
-use super::super::log_manifest::{LogManifest, SegmentEntry};
+use super::super::log_manifest::{FullSegment, LogManifest, SegmentEntry};
 use super::super::manifest::ManifestFiles;
 use super::super::open_batch::{Lead, OpenBatch, SealedBatch, Stamp};
 use super::super::payload::Restart;
 use super::super::record::{RecordFields, RecordKind, record_bytes};
 use super::super::resume;
 use super::super::segment::segment_path;
+use super::super::spares::{fill, free_number, full_segment};
 use super::super::witness::{Witness, WitnessItem};
 use super::chain::{Chain, Link, LiveSegment, Look, WINDOW};
 use super::scan::FoundBatch;
 use super::{RecoveryError, RecoveryOptions};
-use crate::limits::{SEGMENT_HEADER_BYTES, WRITE_UNIT_BYTES};
+use crate::limits::{SEGMENT_HEADER_BYTES, SEGMENTS_MAX, WRITE_UNIT_BYTES};
 use margay_types::{GroupId, Index, Term};
 use std::collections::BTreeMap;
 use std::io;
@@ -42,12 +43,14 @@ pub(crate) struct LogFiles<D: Disk> {
 /// How the segments are used from here on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roles {
-    /// Segments with batches of the log: first and last sequence, hash of the last header.
+    /// Segments with batches of the log: first and last sequence that they held, hash of the last header.
     pub(crate) used: Vec<(SegmentName, u64, u64, HeaderHash)>,
     /// Segments that can be written to.
     pub(crate) spares: Vec<SegmentName>,
     /// Segments that may have held something that is lost: nobody touches them.
     pub(crate) held: Vec<SegmentEntry>,
+    /// Batches from here on are lost, behind all of them: they count for the segment where the log goes on.
+    lost_from: Option<u64>,
 }
 
 /// Where the log goes on.
@@ -148,7 +151,7 @@ impl<D: Disk> LogFiles<D> {
     }
 
     async fn write_restart(
-        &self,
+        &mut self,
         chain: &Chain,
         roles: &mut Roles,
         recovery_epoch: u64,
@@ -169,7 +172,7 @@ impl<D: Disk> LogFiles<D> {
         let witness_bytes = witness.encode(sequence).len();
         let payload = restart.encode();
         let length = OpenBatch::least_bytes(record_bytes(payload.len()), witness_bytes);
-        let (segment, offset, lead) = self.place(chain, roles, length)?;
+        let (segment, offset, lead) = self.place(chain, roles, length).await?;
         let block = Block::with_capacity(lead.bytes() + length);
         let mut batch = OpenBatch::new(block, lead, sequence, length, witness_bytes);
         let fields = RecordFields {
@@ -198,8 +201,8 @@ impl<D: Disk> LogFiles<D> {
     }
 
     /// Behind the last batch, if its place is known and there is room; else at the start of a spare.
-    fn place(
-        &self,
+    async fn place(
+        &mut self,
         chain: &Chain,
         roles: &mut Roles,
         length: usize,
@@ -211,12 +214,43 @@ impl<D: Disk> LogFiles<D> {
             return Ok((segment, offset, Lead::Nothing));
         }
         if roles.spares.is_empty() {
-            return Err(RecoveryError::NoSpare {
-                directory: self.directory.clone(),
-            });
+            self.make_spare(roles).await?;
         }
         let offset = u32::try_from(SEGMENT_HEADER_BYTES).expect("one write unit");
         Ok((roles.spares.remove(0), offset, Lead::SegmentHeader))
+    }
+
+    /// The reserve was used up on a full disk. If there is room again a new spare is made, as the log itself would.
+    async fn make_spare(&mut self, roles: &mut Roles) -> Result<(), RecoveryError> {
+        let no_spare = || RecoveryError::NoSpare {
+            directory: self.directory.clone(),
+        };
+        let segments = &mut self.manifest.segments;
+        if segments.len() >= SEGMENTS_MAX {
+            return Err(no_spare());
+        }
+        let number = free_number(segments.iter().map(|entry| entry.name.number));
+        let path = segment_path(&self.directory, number);
+        let filled = fill(&self.disk, &path, self.manifest.segment_bytes, || None).await;
+        match filled {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = self.disk.remove(&path).await;
+                return Err(no_spare());
+            }
+            Err(error) => return Err(StorageError::io("fill", &path, error).into()),
+        }
+        let synced = self.disk.sync_directory(&self.directory).await;
+        synced.map_err(|error| StorageError::io("sync", &self.directory, error))?;
+        let name = SegmentName {
+            number,
+            generation: 1,
+        };
+        let at = segments.partition_point(|entry| entry.name.number < number);
+        segments.insert(at, SegmentEntry { name, full: None });
+        self.files.replace(self.manifest.encode()).await?;
+        roles.spares.push(name);
+        Ok(())
     }
 
     async fn write(
@@ -255,7 +289,10 @@ impl Roles {
     fn extend(&mut self, segment: SegmentName, sequence: u64, hash: HeaderHash) {
         match self.used.last_mut().filter(|(name, ..)| *name == segment) {
             Some((_, _, last, last_hash)) => (*last, *last_hash) = (sequence, hash),
-            None => self.used.push((segment, sequence, sequence, hash)),
+            None => {
+                let first = self.lost_from.unwrap_or(sequence);
+                self.used.push((segment, first, sequence, hash));
+            }
         }
     }
 
@@ -296,41 +333,88 @@ impl Roles {
     }
 }
 
+/// What a segment held when the log was whole: also batches at its ends that are lost. A manifest that told of the kept
+/// ones only would let the next recovery take the lost ones for freed.
+struct Span {
+    first: u64,
+    last: u64,
+    last_hash: HeaderHash,
+    is_kept: bool,
+}
+
+/// The spans of all segments that the walk met; and from where on batches are lost at the end of the log, if nothing
+/// says in which segment. Such batches in the middle count for the segment behind them.
+fn spans(chain: &Chain) -> (BTreeMap<SegmentName, Span>, Option<u64>) {
+    let mut spans: BTreeMap<SegmentName, Span> = BTreeMap::new();
+    let mut lost_from = None;
+    for link in &chain.links {
+        let sequence = link.sequence();
+        let placed = match link {
+            Link::Kept(batch) => Some((batch.header.segment, batch.hash)),
+            Link::Lost { item, .. } => item.as_ref().map(|item| (item.segment, item.hash)),
+        };
+        let Some((name, hash)) = placed else {
+            lost_from.get_or_insert(sequence);
+            continue;
+        };
+        let span = spans.entry(name).or_insert(Span {
+            first: lost_from.unwrap_or(sequence),
+            last: sequence,
+            last_hash: hash,
+            is_kept: false,
+        });
+        (span.last, span.last_hash) = (sequence, hash);
+        span.is_kept |= link.kept().is_some();
+        lost_from = None;
+    }
+    (spans, lost_from)
+}
+
+impl Span {
+    /// Together with what the manifest knows.
+    fn widened(self, full: Option<FullSegment>) -> Self {
+        let Some(full) = full else { return self };
+        let (last, last_hash) =
+            (full.last_sequence, full.last_hash).max((self.last, self.last_hash));
+        Self {
+            first: self.first.min(full.first_sequence),
+            last,
+            last_hash,
+            ..self
+        }
+    }
+}
+
 /// Which segments hold the log, which can be written to, and which are left alone.
 fn assign(chain: &Chain, live: &[LiveSegment]) -> Roles {
-    let mut used: BTreeMap<SegmentName, (u64, u64, HeaderHash)> = BTreeMap::new();
-    for link in &chain.links {
-        let Some(batch) = link.kept() else { continue };
-        let (sequence, hash) = (batch.header.sequence, batch.hash);
-        let entry = used
-            .entry(batch.header.segment)
-            .or_insert((sequence, sequence, hash));
-        (entry.1, entry.2) = (sequence, hash);
-    }
+    let (mut spans, lost_from) = spans(chain);
     let is_damaged = chain.links.iter().any(|link| link.kept().is_none());
-    let lost = chain.links.iter().filter_map(Link::lost);
-    let lost: Vec<SegmentName> = lost.map(|item| item.segment).collect();
-    let mut roles = Roles::default();
+    let mut roles = Roles {
+        lost_from,
+        ..Roles::default()
+    };
     for segment in live {
         let entry = segment.entry;
-        if used.contains_key(&entry.name) {
-            continue;
-        }
         let may_be_written = match segment.look {
             Look::Written | Look::Spare => entry.full.is_none(),
             Look::Torn => entry.full.is_none() && !is_damaged,
             Look::Unreadable | Look::Missing => false,
         };
-        if may_be_written && !lost.contains(&entry.name) {
-            roles.spares.push(entry.name);
-        } else {
-            roles.held.push(entry);
+        let span = spans.remove(&entry.name);
+        match span.map(|span| span.widened(entry.full)) {
+            Some(span) if span.is_kept => {
+                roles
+                    .used
+                    .push((entry.name, span.first, span.last, span.last_hash));
+            }
+            Some(span) => roles.held.push(SegmentEntry {
+                full: Some(full_segment(span.first, span.last, span.last_hash)),
+                ..entry
+            }),
+            None if may_be_written => roles.spares.push(entry.name),
+            None => roles.held.push(entry),
         }
     }
-    roles.used = used
-        .into_iter()
-        .map(|(name, (first, last, hash))| (name, first, last, hash))
-        .collect();
     roles.used.sort_by_key(|(_, first, ..)| *first);
     roles
 }

@@ -233,8 +233,7 @@ fn find_damage(
 }
 
 /// Entries on both sides of an unnamed loss whose terms differ: those before may have been truncated and replaced
-/// within
-/// it. With equal terms they cannot, for terms never fall along a log.
+/// within it. With equal terms they cannot, for terms never fall along a log.
 fn replaced_perhaps(
     merged: &Merged,
     checkpoint: Index,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::client::{Answer, response};
-use crate::frame::Splitter;
+use crate::splitter::Splitter;
 use margay_types::{ClusterId, GroupId, Incarnation, Index, NodeId, ProcessLife, ShardId, Term};
 use proptest::prelude::*;
 use system::{Creation, CreationList, CreationMember, SystemQuery};

@@ -26,6 +26,7 @@ pub struct Event<'a> {
     pub payload: &'a [u8],
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Layout {

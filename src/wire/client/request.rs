@@ -71,7 +71,7 @@ pub enum QueryLevel {
     Causal = 0,
     /// Sees the session's commands issued before it; never goes back.
     Sequential = 1,
-    /// Linearizable while the leader's lease holds, else by the long way.
+    /// Linearizable, and free to rest on the leader's lease. There are no leases yet: it is answered as `Linearizable`.
     BoundedLinearizable = 2,
     /// Linearizable.
     #[default]
@@ -130,6 +130,7 @@ pub struct Close {
     pub attachment: Attachment,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct OpenLayout {
@@ -139,6 +140,7 @@ struct OpenLayout {
     timeout_ms: U32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct AttachLayout {
@@ -149,6 +151,7 @@ struct AttachLayout {
     incarnation: U32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct AttachmentLayout {
@@ -156,6 +159,7 @@ struct AttachmentLayout {
     zero: U32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct QueryLayout {
@@ -168,6 +172,7 @@ struct QueryLayout {
     issued: U64,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct KeepAliveLayout {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::frame::Splitter;
+use crate::splitter::Splitter;
 use proptest::prelude::*;
 
 /// The body of the one frame in `stream`, which must be of `kind` with request 9.

@@ -78,6 +78,7 @@ pub struct Detached {
     pub term: Term,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct HeadLayout {
@@ -88,6 +89,7 @@ struct HeadLayout {
     events: U64,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct AttachedLayout {
@@ -99,6 +101,7 @@ struct AttachedLayout {
     zero: U32,
 }
 
+/// The bytes, as drawn above.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct DetachedLayout {

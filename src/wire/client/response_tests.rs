@@ -1,7 +1,7 @@
 use super::*;
 use crate::client::{Event, event};
-use crate::frame::Splitter;
 use crate::refusal;
+use crate::splitter::Splitter;
 use proptest::prelude::*;
 
 fn only_body(stream: &[u8]) -> Vec<u8> {

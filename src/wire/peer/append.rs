@@ -125,7 +125,7 @@ pub fn append(body: &[u8]) -> Result<(Envelope, AppendEntries, &[u8]), WireError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Splitter;
+    use crate::splitter::Splitter;
     use proptest::prelude::*;
 
     fn envelope() -> Envelope {

@@ -61,6 +61,7 @@ layouts! {
 /// Largest message: its head and the largest struct.
 const MESSAGE_BYTES_MAX: usize = size_of::<Head>() + size_of::<Refused>();
 
+/// What an item of the frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {

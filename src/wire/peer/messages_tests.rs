@@ -1,5 +1,5 @@
 use super::*;
-use crate::frame::Splitter;
+use crate::splitter::Splitter;
 use proptest::prelude::*;
 
 const ENVELOPE: Envelope = Envelope {

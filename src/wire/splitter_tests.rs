@@ -1,4 +1,5 @@
 use super::*;
+use crate::frame::{FrameWriter, header};
 use proptest::prelude::*;
 
 fn frames_of(bodies: &[Vec<u8>]) -> Vec<u8> {
@@ -31,20 +32,6 @@ fn forged(at: usize, bytes: &[u8]) -> Vec<u8> {
     let crc = crc32c::crc32c(&stream[..16]);
     stream[16..20].copy_from_slice(&crc.to_le_bytes());
     stream
-}
-
-#[test]
-fn the_layout_is_the_one_drawn_above() {
-    let header = header(FrameKind::Command, 0x0807_0605_0403_0201, 8);
-    assert_eq!(
-        &header[..16],
-        &[32, 0, 0, 0, 3, 2, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
-    );
-    assert_eq!(
-        &header[16..20],
-        &crc32c::crc32c(&header[..16]).to_le_bytes()
-    );
-    assert_eq!(&header[20..], &[0; 4]);
 }
 
 #[test]
@@ -126,13 +113,6 @@ fn an_abandoned_frame_leaves_nothing() {
     assert_eq!(frame.body_bytes(), 1);
     frame.abandon();
     assert_eq!(out, before);
-}
-
-#[test]
-fn every_kind_comes_back_from_its_number() {
-    for kind in FrameKind::ALL {
-        assert_eq!(FrameKind::from_number(kind.number()), Some(*kind));
-    }
 }
 
 proptest! {

@@ -125,34 +125,40 @@ impl World {
                     self.network.clog(from, to, now_ns + long_ns);
                 }
             }
-            FaultKind::Break => {
-                let other = self.draw_place();
-                let clients = self.nodes.len() + self.clients.len();
-                let other = if self.random.chance(1, 2) {
-                    other
-                } else {
-                    clients - 1
-                };
-                for connection in self.network.between(place, other) {
-                    self.network.break_off(now_ns, connection);
-                }
-            }
+            FaultKind::Break => self.break_some(place),
             FaultKind::SlowDisk => self.plan_soon(place, slow(long_ns / 20)),
             FaultKind::HungDisk => self.plan_soon(place, slow(long_ns)),
             FaultKind::CrashAtOperation => self.plan_soon(place, Fault::Crash),
-            FaultKind::Brownout => {
-                for place in 0..self.nodes.len() {
-                    let next = self.nodes[place].disk.operation_count();
-                    let plan = FaultPlan::none().with(next, slow(2 * long_ns));
-                    self.nodes[place].disk.set_plan(plan);
-                    self.repair_after(long_ns, Repair::PowerCut(place));
-                }
-            }
+            FaultKind::Brownout => self.slow_all_until_dark(long_ns),
             FaultKind::FullDisk => {
                 self.nodes[place].is_disk_full = true;
                 self.nodes[place].disk.set_capacity_bytes(0);
                 self.repair_after(2 * long_ns, Repair::Room(place));
             }
+        }
+    }
+
+    /// The connections between a node and another, or the last client, break.
+    fn break_some(&mut self, place: Place) {
+        let other = self.draw_place();
+        let last_client = self.nodes.len() + self.clients.len() - 1;
+        let other = if self.random.chance(1, 2) {
+            other
+        } else {
+            last_client
+        };
+        for connection in self.network.between(place, other) {
+            self.network.break_off(self.now_ns, connection);
+        }
+    }
+
+    /// All disks hang in their next operation, and the power goes while they do.
+    fn slow_all_until_dark(&mut self, long_ns: u64) {
+        for place in 0..self.nodes.len() {
+            let next = self.nodes[place].disk.operation_count();
+            let plan = FaultPlan::none().with(next, slow(2 * long_ns));
+            self.nodes[place].disk.set_plan(plan);
+            self.repair_after(long_ns, Repair::PowerCut(place));
         }
     }
 

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// Bytes that a log takes before it is renewed: less than a fresh one has room for.
 const BYTES_MAX: usize = 96 << 20;
+/// More than one turn of a bench appends.
+const ROOM_BYTES: usize = 1 << 20;
 
 /// The log that a bench appends to.
 pub(crate) struct Stand {
@@ -54,7 +56,7 @@ impl Stand {
 
     /// Makes a fresh log when this one has taken what it may.
     pub(crate) fn renew_when_full(&mut self) {
-        if self.bytes >= BYTES_MAX {
+        if self.bytes >= BYTES_MAX || !self.log.has_room(ROOM_BYTES) {
             *self = Self::new(self.groups);
         }
     }

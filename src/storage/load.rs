@@ -135,14 +135,8 @@ impl<D: Disk> Log<D> {
         async move {
             let span = span.ok_or(StorageError::Absent { group, index: at })?;
             let (block, skipped) = span.read(&disk).await?;
-            let bytes = block.bytes().get(skipped..).unwrap_or_default();
-            let place = Picked {
-                group,
-                last: at,
-                bytes_max: 0,
-                span: (span.segment, span.offset),
-            };
-            let record = RecordView::parse(bytes).map_err(|cause| place.damaged(at, cause))?;
+            let place = Picked::one(group, at, &span);
+            let record = place.parse(block.bytes(), skipped)?;
             let chunk = ChunkHeader::parse(&record);
             let chunk = chunk.filter(|(header, _)| {
                 header.number == number && record.group() == group && record.index() == at
@@ -170,14 +164,8 @@ impl<D: Disk> Log<D> {
             let at = Index::ZERO;
             let span = span.ok_or(StorageError::Absent { group, index: at })?;
             let (block, skipped) = span.read(&disk).await?;
-            let bytes = block.bytes().get(skipped..).unwrap_or_default();
-            let place = Picked {
-                group,
-                last: at,
-                bytes_max: 0,
-                span: (span.segment, span.offset),
-            };
-            let record = RecordView::parse(bytes).map_err(|cause| place.damaged(at, cause))?;
+            let place = Picked::one(group, at, &span);
+            let record = place.parse(block.bytes(), skipped)?;
             let created = super::payload::Created::parse(&record);
             created
                 .filter(|_| record.group() == group)
@@ -215,6 +203,22 @@ struct Picked {
 }
 
 impl Picked {
+    /// The one record at the start of a span: of the checkpoint at `at`.
+    fn one<F>(group: GroupId, at: Index, span: &Span<F>) -> Self {
+        Self {
+            group,
+            last: at,
+            bytes_max: 0,
+            span: (span.segment, span.offset),
+        }
+    }
+
+    /// The one record, which starts behind the bytes that only alignment made part of the read.
+    fn parse<'a>(&self, bytes: &'a [u8], skipped: usize) -> Result<RecordView<'a>, StorageError> {
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        RecordView::parse(bytes).map_err(|cause| self.damaged(self.last, cause))
+    }
+
     /// Takes the wanted entries of an item from the bytes of its span; says whether there may be more.
     fn take(
         &self,

@@ -211,6 +211,7 @@ impl Hosted {
         }
         let pointer = CheckpointPointer {
             at: writing.at,
+            floor: means.log.floor(group),
             stream_epoch: 0,
             first_origin: 0,
             stream_bytes: writing.stream.len() as u64,

@@ -178,6 +178,7 @@ impl<D: Disk> Log<D> {
             identity,
             hard_state: HardState::default(),
             last: Position::ZERO,
+            floor: Position::ZERO,
             configurations: vec![Index::ZERO],
             checkpoint: StoredCheckpoint {
                 pointer: None,

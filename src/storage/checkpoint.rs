@@ -79,7 +79,8 @@ impl<D: Disk> Log<D> {
     /// As for [`Log::write_chunk`].
     ///
     /// # Panics
-    /// If its chunks are not all there, or it is older than the one before.
+    /// If its chunks are not all there, it is older than the one before, or tells of another floor than
+    /// [`Log::floor`].
     pub fn write_pointer(
         &mut self,
         group: GroupId,
@@ -105,6 +106,12 @@ impl<D: Disk> Log<D> {
             pointer.at.index >= state.checkpoint_covered || pointer.first_origin > 0,
             "a pointer of group {group} back to {}",
             pointer.at.index
+        );
+        assert!(
+            pointer.floor == state.floor || pointer.first_origin > 0,
+            "a pointer of group {group} tells of the floor {:?}, which is {:?}",
+            pointer.floor,
+            state.floor
         );
         let own = OwnRecord::new(RecordKind::CheckpointPointer, group)
             .at(pointer.at.term, pointer.at.index);
@@ -148,6 +155,7 @@ impl<D: Disk> Log<D> {
         }
         group.configurations.insert(0, configuration);
         group.growing = None;
+        group.floor = at;
         group.last = group.index.last().unwrap_or(at);
         self.ledger
             .retire(sequence, gone.iter().map(|item| item.segment));

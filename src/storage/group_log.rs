@@ -22,6 +22,8 @@ pub(crate) struct GroupLog {
     pub(crate) hard_state: HardState,
     /// Last entry, or what the checkpoint stands for when there is none behind it.
     pub(crate) last: Position,
+    /// How far entries were let go of: a member may end exactly there.
+    pub(crate) floor: Position,
     pub(crate) configurations: Vec<Index>,
     pub(crate) index: GroupIndex,
     /// Is the last item of the index in the batch of this sequence, and may it grow?
@@ -47,6 +49,7 @@ impl GroupLog {
             identity: resumed.identity,
             hard_state: resumed.hard_state,
             last: resumed.last,
+            floor: resumed.floor,
             configurations: resumed.configurations,
             index: GroupIndex::new(resumed.items),
             growing: None,
@@ -101,11 +104,24 @@ impl GroupLog {
         gone
     }
 
-    /// Entries up to `to` are not needed; gives the items that nothing refers to any more.
+    /// Entries up to `to` are not needed; gives the items that nothing refers to any more. The next recovery must know
+    /// the term at `to`: the newest pointer tells it, and else nothing but the entry itself, which stays.
     pub(crate) fn release(&mut self, to: Index) -> Vec<IndexItem> {
+        if to <= self.floor.index {
+            return Vec::new();
+        }
+        let pointer = self.checkpoint.pointer.map(|pointer| pointer.at);
+        let told = pointer.filter(|at| at.index == to);
+        self.floor = told.unwrap_or_else(|| self.position_at(to));
+        assert!(
+            self.floor.index == to,
+            "entries are released up to {to}, which is not held"
+        );
         let in_force = self.configurations.partition_point(|index| *index <= to);
         self.configurations.drain(..in_force.saturating_sub(1));
-        let gone = self.index.release(to);
+        let gone = self
+            .index
+            .release(if told.is_some() { to } else { to.previous() });
         if self.index.first().is_none() {
             self.growing = None;
         }

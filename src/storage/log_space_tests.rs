@@ -5,6 +5,7 @@ use super::*;
 fn pointer(log: &Log<TestDisk>, group: GroupId, chunks: u32) -> CheckpointPointer {
     CheckpointPointer {
         at: log.last(group),
+        floor: log.floor(group),
         stream_epoch: 0,
         first_origin: 0,
         stream_bytes: 3,
@@ -15,6 +16,20 @@ fn pointer(log: &Log<TestDisk>, group: GroupId, chunks: u32) -> CheckpointPointe
         live_hash: [0; 16],
         effect_chain: [0; 16],
     }
+}
+
+/// The log after a restart, and how far recovery finds entries of [`GROUP`] gone.
+fn restarted(disk: &TestDisk, life: u64) -> (Log<TestDisk>, Position) {
+    let options = RecoveryOptions {
+        log: options(),
+        process_life: ProcessLife::new(life),
+        peers: Peers::Some,
+    };
+    let recovered = run(recover(disk.clone(), Path::new(DIRECTORY), &options)).unwrap();
+    let mut groups = recovered.groups.iter();
+    let found = groups.find(|group| group.group == GROUP).unwrap();
+    let floor = found.floor;
+    (recovered.log, floor)
 }
 
 fn checkpoint(log: &mut Log<TestDisk>, group: GroupId) {
@@ -48,6 +63,56 @@ fn a_checkpoint_lets_entries_go_only_when_it_is_covered() {
     assert!(run(log.load_chunk(GROUP, 1)).is_err());
     append(&mut log, GROUP, b"behind");
     assert_eq!(lent(&log, GROUP, 2, 2, 99), [2]);
+}
+
+/// A member may end exactly at the floor: a leader that does not know the term there cannot go on with it.
+#[test]
+fn the_term_at_the_floor_is_known_after_every_restart() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    while log.segments.len() < 2 {
+        append_in(&mut log, GROUP, 1, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    let at = Position {
+        term: Term::new(1),
+        index: log.last(GROUP).index.previous(),
+    };
+    let of_the_first_segment = CheckpointPointer {
+        at,
+        ..pointer(&log, GROUP, 0)
+    };
+    log.write_pointer(GROUP, &of_the_first_segment, Index::ZERO)
+        .unwrap();
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    assert_eq!(log.release(GROUP, at.index), at.index);
+    append_in(&mut log, GROUP, 2, b"x");
+    append_in(&mut log, GROUP, 2, b"y");
+    checkpoint(&mut log, GROUP);
+    checkpoint(&mut log, OTHER);
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    log.tend();
+    assert_eq!(log.segments.len(), 1, "the first is gone");
+    disk.run_tasks();
+    drop(log);
+    let (log, found) = restarted(&disk, 2);
+    assert_eq!(found, at, "the checkpoint that told it is replaced");
+    assert_eq!(log.floor(GROUP), at);
+    drop(log);
+    let (mut log, found) = restarted(&disk, 3);
+    assert_eq!(found, at);
+    let higher = Position {
+        term: Term::new(2),
+        index: log.last(GROUP).index.previous(),
+    };
+    assert_eq!(log.release(GROUP, higher.index), higher.index);
+    assert_eq!(log.first(GROUP), Some(higher.index), "only the entry tells");
+    checkpoint(&mut log, GROUP);
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    assert_eq!(log.floor(GROUP), higher);
 }
 
 #[test]

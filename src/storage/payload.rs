@@ -327,11 +327,15 @@ pub enum Tail {
 /// ```text
 ///   0 stream epoch u64    8 first origin u64   16 stream bytes u64   24 chunks u32   28 replica u16
 ///  30 tail u8 (0 keep, 1 cut)   31 zero u8     32 stream hash 16     48 live hash 16 64 effect chain 16
+///  80 floor index u64   88 floor term u32   92 zero u32
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointPointer {
     /// The entry that it is the state at.
     pub at: Position,
+    /// How far entries were let go of when it was written. A member may end exactly there, and the checkpoint that
+    /// told this position is replaced by this one.
+    pub floor: Position,
     /// Counts refills of the replica; 0 for checkpoints of its own.
     pub stream_epoch: u64,
     /// For a stream: entries up to `at` with a smaller origin are dead. 0 for a checkpoint of its own.
@@ -366,10 +370,13 @@ struct PointerLayout {
     stream_hash: [u8; 16],
     live_hash: [u8; 16],
     effect_chain: [u8; 16],
+    floor_index: U64,
+    floor_term: U32,
+    zero_too: U32,
 }
 
 /// Bytes of the payload of a pointer.
-pub const POINTER_BYTES: usize = 80;
+pub const POINTER_BYTES: usize = 96;
 const _: () = assert!(size_of::<PointerLayout>() == POINTER_BYTES);
 
 impl CheckpointPointer {
@@ -390,6 +397,9 @@ impl CheckpointPointer {
             stream_hash: self.stream_hash,
             live_hash: self.live_hash,
             effect_chain: self.effect_chain,
+            floor_index: U64::new(self.floor.index.number()),
+            floor_term: U32::new(self.floor.term.number()),
+            zero_too: U32::ZERO,
         };
         zerocopy::transmute!(layout)
     }
@@ -408,6 +418,10 @@ impl CheckpointPointer {
         };
         Some(Self {
             at: record.position(),
+            floor: Position {
+                term: Term::new(layout.floor_term.get()),
+                index: Index::new(layout.floor_index.get()),
+            },
             stream_epoch: layout.stream_epoch.get(),
             first_origin: layout.first_origin.get(),
             stream_bytes: layout.stream_bytes.get(),
@@ -492,6 +506,10 @@ mod tests {
                 term: Term::new(3),
                 index: Index::new(4),
             },
+            floor: Position {
+                term: Term::new(1),
+                index: Index::new(2),
+            },
             stream_epoch: 5,
             first_origin: 6,
             stream_bytes: 7,
@@ -530,6 +548,7 @@ mod tests {
         ];
         golden.extend([8, 0, 0, 0, 9, 0, 1, 0]);
         golden.extend([[0xAA; 16], [0xBB; 16], [0xCC; 16]].concat());
+        golden.extend([2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(pointer().encode()[..], golden);
         let mut golden = vec![0xDD; 16];
         golden.extend([

@@ -86,6 +86,8 @@ pub struct ResumedGroup {
     pub hard_state: HardState,
     /// Last entry; that of the checkpoint when there is none behind it.
     pub last: Position,
+    /// Entries above it are held, and its own term is known.
+    pub floor: Position,
     /// Indexes of the configurations in its log, in order, from the one in force at the checkpoint on.
     pub configurations: Vec<Index>,
     /// Its newest checkpoint.

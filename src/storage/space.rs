@@ -31,6 +31,7 @@ use super::log::Log;
 use super::open_batch::OpenBatch;
 use super::spares::FreedSegment;
 use crate::limits;
+use margay_raft::Position;
 use margay_types::{GroupId, Index};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -193,9 +194,7 @@ impl<D: Disk> Log<D> {
     pub fn release(&mut self, group: GroupId, to: Index) -> Index {
         let state = self.groups.expect_mut(group);
         let to = to.min(state.checkpoint_covered);
-        // Below the checkpoint nothing but the entry itself tells the term at the floor to the next recovery.
-        let is_told = to == state.checkpoint_covered;
-        let gone = state.release(if is_told { to } else { to.previous() });
+        let gone = state.release(to);
         self.ledger.drop_all(gone.iter().map(|item| item.segment));
         to
     }
@@ -204,6 +203,12 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn checkpoint_covered(&self, group: GroupId) -> Index {
         self.groups.expect(group).checkpoint_covered
+    }
+
+    /// How far entries of the group were let go of: what the next pointer must tell.
+    #[must_use]
+    pub fn floor(&self, group: GroupId) -> Position {
+        self.groups.expect(group).floor
     }
 
     /// First entry of the group that is held, if any is.

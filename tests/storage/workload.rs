@@ -204,6 +204,7 @@ impl Workload {
         }
         let pointer = CheckpointPointer {
             at,
+            floor: world.log.floor(group),
             stream_epoch: 0,
             first_origin: 0,
             stream_bytes: 0,

@@ -15,6 +15,7 @@ pub(crate) fn resumed(group: &RecoveredGroup) -> Option<ResumedGroup> {
             identity: group.identity?,
             hard_state: group.hard_state,
             last: group.last,
+            floor: group.floor,
             configurations: configurations(group),
             checkpoint: checkpoint(group)?,
             items: items(group),

@@ -115,7 +115,12 @@ pub(crate) fn judge(group: GroupId, mut merged: Merged, unnamed: &[u64]) -> Reco
         Some((range, reason)) => GroupStatus::Damaged { range, reason },
         None => GroupStatus::Serves,
     };
-    let (floor, lowest) = floor(&merged.entries, checkpoint, last.index);
+    let released = merged
+        .checkpoint
+        .as_ref()
+        .map_or(Position::ZERO, |it| it.pointer.floor);
+    let lowest = lowest(&merged.entries, checkpoint.index, last.index);
+    let (floor, lowest) = floor(&merged.entries, checkpoint, released, lowest);
     // What stands below is not contiguous with the rest, so nobody may read it as log.
     let entries = merged.entries.split_off(&lowest);
     let mut configurations = merged.configurations;
@@ -163,38 +168,56 @@ fn forget_doubtful(merged: &mut Merged, checkpoint: Index, unnamed: &[u64]) {
     });
 }
 
-/// The position behind which the log is whole up to its end, and the lowest entry of that part: the one at the floor
-/// itself where only its own term is known, so that the next recovery finds the same floor.
-fn floor(
-    entries: &BTreeMap<Index, EntryFacts>,
-    checkpoint: Position,
-    last: Index,
-) -> (Position, Index) {
+/// The first entry of the part that is whole up to the last one.
+fn lowest(entries: &BTreeMap<Index, EntryFacts>, checkpoint: Index, last: Index) -> Index {
     let mut lowest = last.next();
     for (index, entry) in entries.range(..=last).rev() {
         let is_next = index.next() == lowest;
-        if !is_next || (entry.place.is_none() && *index <= checkpoint.index) {
+        if !is_next || (entry.place.is_none() && *index <= checkpoint) {
             break;
         }
         lowest = *index;
     }
+    lowest
+}
+
+/// The position behind which the log is whole up to its end, and the first entry that stays. The term at that position
+/// must be known, for a member may end exactly there:
+///
+/// ```text
+///   lowest entry is                 known by             floor            entries from
+///   the first of the group          -                    zero             it on
+///   right behind the floor that     the pointer          that floor       it on
+///     the pointer tells
+///   at the checkpoint, or right     the pointer          checkpoint       behind the checkpoint
+///     behind it
+///   anywhere else below             the entry itself     lowest entry     it on
+/// ```
+fn floor(
+    entries: &BTreeMap<Index, EntryFacts>,
+    checkpoint: Position,
+    released: Position,
+    lowest: Index,
+) -> (Position, Index) {
     let before = lowest.previous();
-    let floor = if before == Index::ZERO {
-        Position::ZERO
-    } else if before >= checkpoint.index {
-        // Not whole down to the checkpoint: then the group is damaged, and its checkpoint is all that is certain.
+    if before == Index::ZERO {
+        return (Position::ZERO, lowest);
+    }
+    if before == released.index {
+        return (released, lowest);
+    }
+    if lowest >= checkpoint.index {
+        // If there is a gap in between, the group is damaged, and its checkpoint is all that is certain.
         return (checkpoint, checkpoint.index.next());
-    } else {
-        // The term of the entry before is not known any more, so the lowest one itself becomes the floor.
-        let term = entries
-            .get(&lowest)
-            .map_or(checkpoint.term, |entry| entry.term);
-        Position {
-            term,
-            index: lowest,
-        }
+    }
+    let term = entries
+        .get(&lowest)
+        .map_or(checkpoint.term, |entry| entry.term);
+    let at = Position {
+        term,
+        index: lowest,
     };
-    (floor, lowest)
+    (at, lowest)
 }
 
 type Finding = (RangeInclusive<Index>, Damage);

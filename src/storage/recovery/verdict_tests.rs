@@ -1,5 +1,6 @@
 use super::*;
 use crate::storage::batch::SegmentName;
+use crate::storage::payload::{CheckpointPointer, Tail};
 use crate::storage::recovery::merge::{Origin, Place};
 use margay_raft::EntryKind;
 use margay_types::{Incarnation, ReplicaNumber};
@@ -132,4 +133,51 @@ fn a_head_that_names_more_than_there_is_shows_a_gap() {
     };
     merged.losses.push((Origin::default(), Loss::Head(named)));
     assert_eq!(damage(merged), Some((3, 3, Damage::Gap)));
+}
+
+fn with_checkpoint(at: u64, floor: u64, entries: &[(u64, u32, bool)]) -> Merged {
+    let position = |index| Position {
+        term: Term::new(2),
+        index: Index::new(index),
+    };
+    let pointer = CheckpointPointer {
+        at: position(at),
+        floor: position(floor),
+        stream_epoch: 0,
+        first_origin: 0,
+        stream_bytes: 0,
+        chunks: 0,
+        replica: ReplicaNumber::new(1),
+        tail: Tail::Keep,
+        stream_hash: [0; 16],
+        live_hash: [0; 16],
+        effect_chain: [0; 16],
+    };
+    Merged {
+        checkpoint: Some(FoundCheckpoint {
+            pointer,
+            place: PLACE,
+            chunks: BTreeMap::new(),
+        }),
+        ..with_entries(entries)
+    }
+}
+
+#[test]
+fn the_floor_is_where_the_term_is_known() {
+    let floor_and_first = |at, floor, entries: &[(u64, u32, bool)]| {
+        let group = judge(GroupId::new(1), with_checkpoint(at, floor, entries), &[]);
+        assert_eq!(group.status, GroupStatus::Serves);
+        let first = group.entries.first_key_value();
+        let first = first.map(|(index, _)| index.number());
+        (group.floor.index.number(), first)
+    };
+    let (five, six, seven) = ((5, 2, true), (6, 2, true), (7, 2, true));
+    assert_eq!(floor_and_first(6, 0, &[seven]), (6, Some(7)));
+    assert_eq!(floor_and_first(6, 0, &[six, seven]), (6, Some(7)));
+    assert_eq!(floor_and_first(6, 5, &[six, seven]), (5, Some(6)));
+    assert_eq!(floor_and_first(6, 4, &[five, six, seven]), (4, Some(5)));
+    assert_eq!(floor_and_first(7, 3, &[five, six, seven]), (5, Some(5)));
+    assert_eq!(floor_and_first(7, 6, &[five, six, seven]), (5, Some(5)));
+    assert_eq!(floor_and_first(7, 3, &[]), (7, None));
 }

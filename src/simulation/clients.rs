@@ -5,7 +5,7 @@ use crate::history::{AnsweredQuery, Asked, DoneCommand, History, Question};
 use crate::network::{ConnectionNumber, Keep, Network, Order, Parcel, Place, between};
 use crate::trace::Trace;
 use crate::workload::{
-    MachineKind, OwnSession, Submitted, WorkloadOptions, draw_command, draw_query,
+    MachineKind, OwnSession, Submitted, WorkloadOptions, draw_command, draw_query, unknown_command,
 };
 use margay_client::connection::ConnectionId;
 use margay_client::protocol::Question as Asking;
@@ -219,12 +219,14 @@ impl Client {
             return;
         }
         self.next_number += 1;
-        let (operation, asked) = draw_command(
+        let drawn = draw_command(
             &mut self.random,
             session.machine,
             &self.options,
             self.next_number,
         );
+        let unknown = unknown_command(self.next_number).filter(|_| !self.is_finishing);
+        let (operation, asked) = unknown.unwrap_or(drawn);
         let bytes = match &asked {
             Asked::Append(bytes) | Asked::Map(_, bytes) => bytes,
         };

@@ -9,6 +9,10 @@ use margay_types::{GroupId, Index, Random, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;
 use std::collections::VecDeque;
 
+/// One command in so many names an operation that no machine has: it is refused, and its number is skipped.
+const UNKNOWN_OPERATION_EVERY: u64 = 64;
+const UNKNOWN_OPERATION: u16 = 77;
+
 /// Which machine a group runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineKind {
@@ -216,6 +220,14 @@ pub fn draw_command(
 
 fn draw_key(random: &mut Random, options: &WorkloadOptions) -> Vec<u8> {
     format!("key-{}", random.below(options.key_count.max(1))).into_bytes()
+}
+
+/// The command with this number, if it is one that every machine refuses.
+#[must_use]
+pub fn unknown_command(number: u64) -> Option<(OperationId, Asked)> {
+    let is_unknown = number % UNKNOWN_OPERATION_EVERY == UNKNOWN_OPERATION_EVERY - 1;
+    let asked = Asked::Map(UNKNOWN_OPERATION, Vec::new());
+    is_unknown.then_some((OperationId::new(UNKNOWN_OPERATION), asked))
 }
 
 /// Draws a query: its operation, its bytes, what it asks, and how fresh the answer must be.

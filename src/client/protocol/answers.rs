@@ -6,7 +6,7 @@
 //! | not ready, overloaded, no space, window full, stopped | wait, then send again from this command on |
 //! | next is n | send again from n on |
 //! | too large, bad operation | completes so; its number is skipped |
-//! | output gone, skipped, output too large | completes so |
+//! | output gone, skipped, output too large | completes so, in whatever epoch it was asked |
 //! | unknown attachment | attach again |
 //! | session unknown, expired, replaced, closed | the session is lost |
 
@@ -77,7 +77,9 @@ impl Protocol {
                 self.on_applied(key, sequence, response.head, output);
             }
             Answer::Refused(refusal) => {
-                if session.epoch == number.epoch {
+                // What was decided stays decided; any other refusal speaks of its own epoch only.
+                let is_decided = Reaction::to(&refusal) == Reaction::Complete;
+                if is_decided || session.epoch == number.epoch {
                     self.on_command_refused(key, sequence, refusal);
                 }
             }

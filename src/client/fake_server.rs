@@ -29,13 +29,13 @@ const COMMAND_HEADER: usize = margay_machine::COMMAND_HEADER_BYTES;
 /// Commands that a session may have in flight.
 pub(crate) const WINDOW: u32 = 64;
 
-/// What the server does with commands.
+/// What the server does with commands and queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Applies and answers them.
     #[default]
     Kind,
-    /// Neither applies nor answers them. A connection on which some were lost ends once the manner is kind.
+    /// Neither applies nor answers them. A connection on which commands were lost ends once the manner is kind.
     Deaf,
 }
 
@@ -145,6 +145,9 @@ fn answer(frame: Frame<'_>, memory: &mut Memory, out: &mut Vec<u8>) {
         }
         apply(frame, memory, out, head);
     } else if frame.kind == FrameKind::Query {
+        if memory.manner == Manner::Deaf {
+            return;
+        }
         let mut bytes = Vec::new();
         margay_machine::Encode::encode(&memory.sum, &mut bytes);
         write_done(out, request, head, &bytes);

@@ -12,8 +12,8 @@
 //!
 //! Invariants:
 //! * Commands pass both queues in the order in which they were submitted.
-//! * In flight here are exactly the commands that are in flight in the protocol; one whose call was told that it is late
-//!   keeps its place.
+//! * In flight here are exactly the commands that are in flight in the protocol; one whose call was told that it is
+//!   late keeps its place.
 //! * The protocol is told to close a session only when nothing waits any more.
 
 use super::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};

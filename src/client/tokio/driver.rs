@@ -76,14 +76,15 @@ impl Driver {
         while !self.is_over() {
             poll_fn(|context| self.poll_turn(context)).await;
         }
-        // Whoever asked too late is told so.
+        let is_settled = self.ledger.is_settled();
+        // What was not sent never will be; whoever asked too late is told so.
+        self.ledger.on_time(&mut self.protocol, u64::MAX);
         while let Ok(request) = self.queue.try_recv() {
             self.on_request(request);
         }
         let Life::Ending { answers, .. } = self.life else {
             return;
         };
-        let is_settled = self.ledger.is_settled();
         for answer in answers {
             let result = if is_settled {
                 Ok(())

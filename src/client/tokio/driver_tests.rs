@@ -149,6 +149,18 @@ async fn a_command_that_is_not_answered_in_time_has_an_unknown_outcome() {
     until(&memory, |memory| memory.received > 0).await;
 }
 
+#[tokio::test]
+async fn a_query_that_is_not_answered_in_time_is_given_up() {
+    let (address, _memory) = serve_deaf();
+    let (client, session) = open(&address).await;
+    let level = QueryLevel::Linearizable;
+    let hasty = Counting::of(session.untyped().within(SHORT));
+    let late = hasty.ask(&Get, level).await.map(|_| ());
+    assert_eq!(late, Err(ClientError::TimedOut));
+    let alone = client.within(SHORT).query(GROUP, ADD, level, []).await;
+    assert_eq!(alone, Err(ClientError::TimedOut));
+}
+
 /// What has no number yet is withdrawn at its deadline, and is known not to be applied.
 #[tokio::test]
 async fn a_command_that_was_not_sent_in_time_changes_nothing() {
@@ -284,6 +296,23 @@ async fn a_closed_client_answers_what_its_other_handles_ask() {
     assert_eq!(error.conclusion(), Conclusion::NotApplied, "{error:?}");
     assert_eq!(session.close().await, Err(error));
     assert_eq!(other.close().await, Ok(()));
+}
+
+/// The server confirms nothing: the client ends at its deadline, and each call says what is known.
+#[tokio::test]
+async fn a_client_that_cannot_close_its_sessions_ends_at_its_deadline() {
+    let (address, _memory) = serve_deaf();
+    let (client, session) = open(&address).await;
+    let mut sent: Vec<_> = (0..WINDOW).map(|_| session.call(&Add { by: 1 })).collect();
+    let unsent = session.call(&Add { by: 1 });
+    assert_eq!(
+        client.within(SHORT).close().await,
+        Err(ClientError::TimedOut)
+    );
+    let last = sent.pop().expect("a window has room").await;
+    let conclusion = last.as_ref().map_err(ClientError::conclusion);
+    assert_eq!(conclusion, Err(Conclusion::Unknown), "{last:?}");
+    assert_eq!(unsent.await, Err(ClientError::TimedOut));
 }
 
 #[tokio::test]

@@ -33,8 +33,8 @@
 //! number, as [`SubmitError::QueueFull`](crate::SubmitError::QueueFull): nothing was sent; go on after a completion.
 //!
 //! **The end.** A session whose last handle is dropped is closed behind its last command. After the last handle of a
-//! client the task sees its sessions closed, for at most the client's timeout, and ends. [`Client::close`] does the same
-//! at once and waits for it. If the runtime ends before, sessions end by their own timeout.
+//! client the task sees its sessions closed, for at most the client's timeout, and ends. [`Client::close`] does the
+//! same at once and waits for it. If the runtime ends before, sessions end by their own timeout.
 //!
 //! Files beside: `client`, `session`, `call` and `typed` are the handles; `request` is what they say to the task;
 //! `driver` is the task, with `ledger` and `account` (who waits for what) and `sockets`.

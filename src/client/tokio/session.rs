@@ -54,9 +54,9 @@ impl Session {
     /// Submits a command. It has its place in the session's order when this returns, and is carried out whether or not
     /// the call is awaited.
     ///
-    /// The call ends with the output; with `Submit` when it was not taken; with `TimedOut` when it was not sent in time,
-    /// and never will be; with `OutcomeUnknown` when it was not answered in time, or its session was lost; else as it
-    /// was refused.
+    /// The call ends with the output; with `Submit` when it was not taken; with `TimedOut` when it was not sent in
+    /// time, and never will be; with `OutcomeUnknown` when it was not answered in time, or its session was lost; else
+    /// as it was refused.
     pub fn submit(&self, operation: OperationId, bytes: impl Into<Vec<u8>>) -> Call {
         let bytes: Vec<u8> = bytes.into();
         let bytes_max = self.client.command_bytes_max();

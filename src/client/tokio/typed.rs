@@ -79,8 +79,8 @@ impl<M: Machine> Session<M> {
         client.open(group).await.map(Self::of)
     }
 
-    /// Submits a command. The call ends as that of [`super::Session::submit`], or with `BadAnswer` when the output is not
-    /// of the command's type.
+    /// Submits a command. The call ends as that of [`super::Session::submit`], or with `BadAnswer` when the output is
+    /// not of the command's type.
     pub fn call<C: Command<M>>(&self, command: &C) -> Call<C::Output> {
         let mut bytes = Vec::new();
         command.encode(&mut bytes);

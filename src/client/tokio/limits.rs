@@ -1,6 +1,7 @@
 //! How much one client may have under way. What is beyond is refused as `QueueFull`, and was not sent.
 
-/// Requests that the task has not looked at yet.
+/// Requests that the task has not looked at yet, when all sessions are open; every session less leaves room for one
+/// more.
 pub const REQUESTS_MAX: usize = 1_024;
 
 /// Sessions that are open, opening or closing.
@@ -26,6 +27,3 @@ pub(super) const RECEIVE_BYTES: usize = 256 << 10;
 
 /// Places of the queue: each session holds one for its end, so that a handle can be dropped without waiting.
 pub(super) const QUEUE_PLACES: usize = REQUESTS_MAX + SESSIONS_MAX;
-
-// A session that waits for its window must not stop others at the queue of all.
-const _: () = assert!(WAITING_COMMANDS_MAX <= REQUESTS_MAX);

@@ -282,20 +282,28 @@ impl Client {
 }
 
 fn news(index: Index, outcome: Outcome<'_>) -> News {
+    match reply(index, outcome) {
+        Ok(reply) => News::Done(reply),
+        Err(error) => News::Failed(error),
+    }
+}
+
+/// What an outcome is to a caller who waits for a reply.
+pub(crate) fn reply(index: Index, outcome: Outcome<'_>) -> Result<Reply, ClientError> {
     match outcome {
-        Outcome::Done(bytes) => News::Done(Reply {
+        Outcome::Done(bytes) => Ok(Reply {
             index,
             bytes: bytes.to_vec(),
         }),
-        Outcome::Refused(refusal) => News::Failed(ClientError::Refused(refusal)),
-        Outcome::NoOutput(refusal) => News::Failed(ClientError::NoOutput(refusal)),
-        Outcome::Unknown => News::Failed(ClientError::OutcomeUnknown(
+        Outcome::Refused(refusal) => Err(ClientError::Refused(refusal)),
+        Outcome::NoOutput(refusal) => Err(ClientError::NoOutput(refusal)),
+        Outcome::Unknown => Err(ClientError::OutcomeUnknown(
             Refusal::UnknownSession.to_string(),
         )),
     }
 }
 
-fn not_reached(endpoints: &[String], reason: &str) -> ClientError {
+pub(crate) fn not_reached(endpoints: &[String], reason: &str) -> ClientError {
     ClientError::NotReached {
         addresses: endpoints.join(","),
         reason: reason.to_owned(),
@@ -303,7 +311,7 @@ fn not_reached(endpoints: &[String], reason: &str) -> ClientError {
 }
 
 /// A client id and a seed, from the kernel.
-fn drawn() -> Result<(ClientId, u64), String> {
+pub(crate) fn drawn() -> Result<(ClientId, u64), String> {
     let mut bytes = [0; 24];
     let filled =
         getrandom(&mut bytes, GetRandomFlags::empty()).map_err(|error| error.to_string())?;

@@ -10,6 +10,9 @@ pub enum SubmitError {
     /// As much is in flight as may be: submit again after a completion.
     #[error("the session has as much in flight as it may")]
     WindowFull,
+    /// As much waits in the driver as may, see its limits: submit again after a completion.
+    #[error("as much waits to be sent as may")]
+    QueueFull,
     /// The session is not open yet, is closing, or was lost.
     #[error("the session is not open")]
     NotOpen,

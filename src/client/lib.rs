@@ -11,6 +11,7 @@
 //!                time, bytes in                         bytes out, whom to dial
 //!                        │                                        ▼
 //!   drivers          epoll (one thread, many sessions)      blocking (one call at a time)
+//!                    tokio (many futures; behind the feature of this name)
 //! ```
 //!
 //! Everything in the box is a state machine without sockets, clock or randomness but a seeded generator: what
@@ -38,6 +39,8 @@ mod retry;
 mod routing;
 mod sequencer;
 pub mod session;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub mod typed;
 
 pub use connection::ConnectionId;
@@ -48,5 +51,7 @@ pub use protocol::{Completion, Dial, Outcome, Protocol, Question};
 pub use query::QueryKey;
 pub use session::SessionKey;
 
+#[cfg(test)]
+mod fake_server;
 #[cfg(test)]
 mod loopback_tests;

@@ -89,10 +89,7 @@ impl<M: Machine> Session<M> {
         query.encode(&mut bytes);
         let place = (self.group, Some(self.key));
         let reply = client.query(place, Q::OPERATION, level, &bytes)?;
-        Ok(Answered {
-            reply,
-            query: PhantomData,
-        })
+        Ok(Answered::new(reply))
     }
 
     /// Closes the session.
@@ -101,6 +98,15 @@ impl<M: Machine> Session<M> {
     /// See [`Client::close`].
     pub fn close(self, client: &mut Client) -> Result<(), ClientError> {
         client.close(self.key)
+    }
+}
+
+impl<M, Q> Answered<M, Q> {
+    pub(crate) const fn new(reply: Reply) -> Self {
+        Self {
+            reply,
+            query: PhantomData,
+        }
     }
 }
 

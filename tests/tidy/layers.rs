@@ -94,7 +94,7 @@ struct Grant {
     reason: &'static str,
 }
 
-const GRANTS: [Grant; 2] = [
+const GRANTS: [Grant; 3] = [
     Grant {
         file: "src/command/identity.rs",
         import: "storage",
@@ -104,6 +104,11 @@ const GRANTS: [Grant; 2] = [
         file: "src/command/run.rs",
         import: "storage",
         reason: "says who starts, by the manifest that was read",
+    },
+    Grant {
+        file: "src/client/examples/first.rs",
+        import: "resources",
+        reason: "a first program needs a machine that every server has",
     },
 ];
 

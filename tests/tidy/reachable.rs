@@ -14,7 +14,10 @@ fn roots(manifests: &[Source]) -> Vec<String> {
         let mut inside = false;
         for (_, line) in manifest.lines() {
             if line.starts_with('[') {
-                inside = matches!(line, "[lib]" | "[[bin]]" | "[[test]]" | "[[bench]]");
+                inside = matches!(
+                    line,
+                    "[lib]" | "[[bin]]" | "[[test]]" | "[[bench]]" | "[[example]]"
+                );
             }
             let path = line
                 .strip_prefix("path = \"")

@@ -79,21 +79,37 @@ impl Worker<'_> {
         Ok((recorder, end_ns))
     }
 
-    /// Waits for everything that is due or under way; returns when that was over.
+    /// Waits for everything that is due or under way, as long as answers come; returns when that was over.
+    /// A cluster that is far behind takes its time, and the report shows how long.
     fn await_answers(&mut self) -> Result<u64, Failure> {
-        let waiting = |worker: &Self| worker.pacer.as_ref().map_or(0, Pacer::waiting_count);
-        let is_drained = self.turn_until(DRAIN_TIME, |worker| {
-            waiting(worker) == 0 && worker.accounts.outstanding() == 0
-        })?;
-        if is_drained {
-            return Ok(self.driver.now_ns());
+        loop {
+            let (queued, outstanding) = self.unanswered();
+            let left = queued + outstanding;
+            if left == 0 {
+                return Ok(self.driver.now_ns());
+            }
+            let is_less = |worker: &Self| {
+                let (queued, outstanding) = worker.unanswered();
+                queued + outstanding < left
+            };
+            if !self.turn_until(DRAIN_TIME, is_less)? {
+                return Err(self.silence(queued, outstanding));
+            }
         }
+    }
+
+    /// Sends that are due and wait, and those that are under way.
+    fn unanswered(&self) -> (usize, usize) {
+        let queued = self.pacer.as_ref().map_or(0, Pacer::waiting_count);
+        (queued, self.accounts.outstanding())
+    }
+
+    fn silence(&self, queued: usize, outstanding: usize) -> Failure {
         let title = "the run is invalid: not everything was answered that was due";
-        Err(Failure::new(Exit::NotReached, title)
-            .with("sent", self.accounts.outstanding())
-            .with("not sent", waiting(self))
-            .with("waited", format!("{} s", DRAIN_TIME.as_secs()))
+        Failure::new(Exit::NotReached, title)
+            .with("sent", outstanding)
+            .with("not sent", queued)
+            .with("no answer for", format!("{} s", DRAIN_TIME.as_secs()))
             .with("reason", self.last_failure())
-            .remedy("offer less by --rate"))
     }
 }

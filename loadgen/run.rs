@@ -180,13 +180,7 @@ fn report(
         schema: SCHEMA,
         margay: Margay::parse(&facts.version),
         host,
-        cluster: Topology {
-            spawned: cluster.processes().is_some(),
-            nodes: cluster.map().nodes.len(),
-            shards: facts.shards,
-            groups: cluster.groups().len(),
-            machine: cluster::MACHINE,
-        },
+        cluster: topology(cluster, &facts),
         workload: shape(options),
         server_cpu_us_per_operation: per_operation(load.server_cpu),
         client_cpu_us_per_operation: per_operation(load.client_cpu),
@@ -208,6 +202,16 @@ fn report(
             .copied()
             .map(PerSecond::from)
             .collect(),
+    }
+}
+
+fn topology(cluster: &Cluster, facts: &NodeFacts) -> Topology {
+    Topology {
+        spawned: cluster.processes().is_some(),
+        nodes: cluster.map().nodes.len(),
+        shards: facts.shards,
+        groups: cluster.groups().len(),
+        machine: cluster::MACHINE,
     }
 }
 

@@ -113,18 +113,19 @@ impl<'a> Worker<'a> {
             issued_count: 0,
             is_issuing: false,
         };
-        let wanted = worker.accounts.clients.len();
-        let is_open =
-            worker.turn_until(OPEN_TIME, |worker| worker.accounts.open_count == wanted)?;
-        if is_open {
-            return Ok(worker);
+        worker.await_sessions()?;
+        Ok(worker)
+    }
+
+    fn await_sessions(&mut self) -> Result<(), Failure> {
+        let wanted = self.accounts.clients.len();
+        if self.turn_until(OPEN_TIME, |worker| worker.accounts.open_count == wanted)? {
+            return Ok(());
         }
+        let open = format!("{} of {wanted}", self.accounts.open_count);
         Err(Failure::new(Exit::NotReached, "sessions are not open")
-            .with(
-                "open",
-                format!("{} of {wanted}", worker.accounts.open_count),
-            )
-            .with("reason", worker.last_failure()))
+            .with("open", open)
+            .with("reason", self.last_failure()))
     }
 
     /// Issues without measuring.

@@ -40,6 +40,27 @@ fn run(generator: &Path, arguments: &[&str]) -> Output {
     command.output().expect("it was built")
 }
 
+fn demand_all_of_it(report: &Value) {
+    let count = |kind: &str, key: &str| report["operations"][kind][key].as_u64();
+    let (writes, reads) = (count("write", "count"), count("read", "count"));
+    assert_eq!(writes.zip(reads).map(|(w, r)| w + r), Some(400), "{report}");
+    assert_eq!(
+        (count("write", "errors"), count("read", "errors")),
+        (Some(0), Some(0))
+    );
+    assert_eq!(report["workload"]["rate_per_s"], 200);
+    assert_eq!(report["workload"]["arrival"], "constant");
+    assert_eq!(report["check"]["applied_exactly_once"], true);
+    // Whether it is valid depends on who else uses this machine; that it is said does not.
+    let verdict = &report["generator"];
+    assert!(
+        verdict["late_us_p99"].is_f64() && verdict["valid"].is_boolean(),
+        "{report}"
+    );
+    let seconds = report["per_second"].as_array().map_or(0, Vec::len);
+    assert!(seconds >= 2, "{report}");
+}
+
 /// Look at the counts: every send that was due in the measured time was answered, no more and no less, and the
 /// cluster applied each once.
 #[test]
@@ -63,24 +84,7 @@ fn a_rate_is_offered_as_it_was_asked_for_and_all_of_it_is_told() {
     let progress = output.stderr.iter().filter(|byte| **byte == b'\r').count();
     assert_eq!(progress, 0, "a pipe is no terminal");
     let report: Value = serde_json::from_slice(&output.stdout).expect("one object");
-    let count = |kind: &str, key: &str| report["operations"][kind][key].as_u64();
-    let (writes, reads) = (count("write", "count"), count("read", "count"));
-    assert_eq!(writes.zip(reads).map(|(w, r)| w + r), Some(400), "{report}");
-    assert_eq!(
-        (count("write", "errors"), count("read", "errors")),
-        (Some(0), Some(0))
-    );
-    assert_eq!(report["workload"]["rate_per_s"], 200);
-    assert_eq!(report["workload"]["arrival"], "constant");
-    assert_eq!(report["check"]["applied_exactly_once"], true);
-    // Whether it is valid depends on who else uses this machine; that it is said does not.
-    let verdict = &report["generator"];
-    assert!(
-        verdict["late_us_p99"].is_f64() && verdict["valid"].is_boolean(),
-        "{report}"
-    );
-    let seconds = report["per_second"].as_array().map_or(0, Vec::len);
-    assert!(seconds >= 2, "{report}");
+    demand_all_of_it(&report);
     for name in ["run.json", "write.hlog", "read.hlog"] {
         let kept = std::fs::read_to_string(out.join(name)).expect("it is kept");
         assert!(!kept.is_empty(), "{name} is empty");

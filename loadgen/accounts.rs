@@ -2,6 +2,9 @@
 //!
 //! Commands of one session complete in the order in which they were issued. So a queue of times per
 //! client is enough to know how long each took, and a chain per client what each must have come to.
+//!
+//! Time counts from when an operation was issued in a closed loop, and from when it was meant to be in an
+//! open one.
 
 use crate::chain::Chain;
 use crate::check::{Check, Place};
@@ -21,7 +24,7 @@ pub(crate) struct Account {
     pub(crate) group: GroupId,
     /// Once it is open.
     pub(crate) session: Option<SessionId>,
-    /// When each command under way was issued, in order.
+    /// From when the time of each command under way counts, in order.
     writes_ns: VecDeque<u64>,
     reads: usize,
     /// Commands issued so far: the number of the last one.
@@ -47,6 +50,13 @@ pub(crate) struct Errors {
     pub(crate) reads: u64,
 }
 
+impl Errors {
+    /// Of all kinds.
+    pub(crate) const fn count(self) -> u64 {
+        self.writes + self.reads
+    }
+}
+
 /// All clients.
 #[derive(Debug)]
 pub(crate) struct Accounts {
@@ -55,6 +65,8 @@ pub(crate) struct Accounts {
     pub(crate) check: Check,
     /// There while it is measured.
     pub(crate) recorder: Option<Recorder>,
+    /// Operations of earlier times are not measured: in an open loop those of the warm-up.
+    pub(crate) measured_from_ns: u64,
     pub(crate) errors: Errors,
     /// Clients that may issue more, in the order in which they came free; one may be named several times.
     pub(crate) free: Vec<usize>,
@@ -121,6 +133,7 @@ impl Accounts {
             workload,
             check,
             recorder: None,
+            measured_from_ns: 0,
             errors: Errors::default(),
             free: Vec::new(),
             lost: Vec::new(),
@@ -280,9 +293,9 @@ impl Accounts {
         if let Outcome::Done(output) = outcome {
             let place = account.place(sequence, index);
             self.check.on_output(place, account.chain, output);
-            self.record(Kind::Write, now_ns - issued_ns);
+            self.record(Kind::Write, (issued_ns, now_ns));
         } else {
-            self.errors.writes += u64::from(self.recorder.is_some());
+            self.errors.writes += u64::from(self.is_measured(issued_ns));
         }
     }
 
@@ -293,7 +306,7 @@ impl Accounts {
         account.reads -= 1;
         self.free.push(read.client);
         let Outcome::Done(output) = outcome else {
-            self.errors.reads += u64::from(self.recorder.is_some());
+            self.errors.reads += u64::from(self.is_measured(read.issued_ns));
             return;
         };
         account.seen = account.seen.max(index);
@@ -305,12 +318,19 @@ impl Accounts {
             }
             Err(_) => self.check.on_tally(place, u64::MAX, read.completed),
         }
-        self.record(Kind::Read, now_ns - read.issued_ns);
+        self.record(Kind::Read, (read.issued_ns, now_ns));
     }
 
-    fn record(&mut self, kind: Kind, latency_ns: u64) {
+    const fn is_measured(&self, issued_ns: u64) -> bool {
+        self.recorder.is_some() && issued_ns >= self.measured_from_ns
+    }
+
+    fn record(&mut self, kind: Kind, (issued_ns, now_ns): (u64, u64)) {
+        if issued_ns < self.measured_from_ns {
+            return;
+        }
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(kind, latency_ns);
+            recorder.record(kind, now_ns - issued_ns);
         }
     }
 }

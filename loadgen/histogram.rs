@@ -1,13 +1,15 @@
-//! How long operations took: one histogram per kind, and a line per second.
+//! How long operations took: one histogram per kind, and a line and a log entry per second.
 //!
 //! A latency is recorded once, in the histogram of the running second; when the second is over it is
 //! added to the whole. So the hot path costs one increment.
 
+use crate::interval_log::IntervalLog;
 use crate::workload::Kind;
 use hdrhistogram::Histogram;
 
-/// Longest latency that is told apart: a minute. Longer ones count as this.
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
+/// Longest latency that is told apart: an hour, for in an open loop it grows with the run. Longer ones count
+/// as this.
+const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 /// Digits that are exact.
 const DIGITS: u8 = 3;
@@ -45,6 +47,7 @@ pub(crate) struct Latencies {
 struct Recorded {
     second: Histogram<u64>,
     whole: Histogram<u64>,
+    log: IntervalLog,
 }
 
 /// Latencies of the measured time.
@@ -67,10 +70,13 @@ impl Recorded {
         Self {
             second: histogram(),
             whole: histogram(),
+            log: IntervalLog::default(),
         }
     }
 
-    fn end_second(&mut self) {
+    /// Ends the interval that began so long after the start.
+    fn end_interval(&mut self, offset_ns: u64, length_ns: u64) {
+        self.log.add(&self.second, offset_ns, length_ns);
         self.whole
             .add(&self.second)
             .expect("both have the same bounds");
@@ -100,12 +106,15 @@ impl Recorder {
     }
 
     /// Ends the seconds that are over. A turn that took several seconds counts for the last of them, and
-    /// the others show that nothing was complete.
-    pub(crate) fn on_time(&mut self, now_ns: u64) {
+    /// the others show that nothing was complete. Returns the last one, when one has ended.
+    pub(crate) fn on_time(&mut self, now_ns: u64) -> Option<Second> {
+        let known = self.seconds.len();
         while now_ns >= self.second_ends_ns {
             self.end_second(SECOND_NS);
             self.second_ends_ns += SECOND_NS;
         }
+        let last = self.seconds.last().copied();
+        last.filter(|_| self.seconds.len() > known)
     }
 
     /// The measured time is over.
@@ -115,10 +124,15 @@ impl Recorder {
         // A turn ends a little late; what is left of a second then is no second to show.
         if rest_ns > SECOND_NS / 10 {
             self.end_second(rest_ns);
-        } else {
-            self.writes.end_second();
-            self.reads.end_second();
+        } else if !self.writes.second.is_empty() || !self.reads.second.is_empty() {
+            self.end_interval(rest_ns);
         }
+    }
+
+    fn end_interval(&mut self, length_ns: u64) {
+        let offset_ns = self.second_ends_ns - SECOND_NS - self.started_ns;
+        self.writes.end_interval(offset_ns, length_ns);
+        self.reads.end_interval(offset_ns, length_ns);
     }
 
     fn end_second(&mut self, length_ns: u64) {
@@ -131,8 +145,7 @@ impl Recorder {
             p99_us: quantile_us(&both, 0.99),
             max_us: both.max() as f64 / 1e3,
         });
-        self.writes.end_second();
-        self.reads.end_second();
+        self.end_interval(length_ns);
     }
 
     /// Seconds since the start.
@@ -145,12 +158,21 @@ impl Recorder {
         &self.seconds
     }
 
+    fn recorded(&self, kind: Kind) -> &Recorded {
+        match kind {
+            Kind::Write => &self.writes,
+            Kind::Read => &self.reads,
+        }
+    }
+
+    /// The log of a kind.
+    pub(crate) fn log(&self, kind: Kind) -> &IntervalLog {
+        &self.recorded(kind).log
+    }
+
     /// The latencies of a kind, once the time is over.
     pub(crate) fn latencies(&self, kind: Kind) -> Latencies {
-        let whole = match kind {
-            Kind::Write => &self.writes.whole,
-            Kind::Read => &self.reads.whole,
-        };
+        let whole = &self.recorded(kind).whole;
         if whole.is_empty() {
             return Latencies::default();
         }
@@ -212,5 +234,30 @@ mod tests {
             .collect();
         assert_eq!(shown, [0.0, 0.0]);
         assert_eq!(recorder.latencies(Kind::Write), Latencies::default());
+    }
+
+    /// Look at the rest after the second: too short to be shown, and still in the log.
+    #[test]
+    fn the_log_of_a_kind_holds_everything_that_was_recorded() {
+        let mut recorder = Recorder::new(START_NS);
+        recorder.record(Kind::Write, 100_000);
+        let ended = recorder.on_time(START_NS + SECOND_NS);
+        assert_eq!(ended.map(|second| second.second), Some(1));
+        assert_eq!(recorder.on_time(START_NS + SECOND_NS + 5), None);
+        recorder.record(Kind::Write, 200_000);
+        recorder.finish(START_NS + SECOND_NS + 1_000);
+        let mut bytes = Vec::new();
+        let log = recorder.log(Kind::Write);
+        log.write(std::time::Duration::ZERO, &mut bytes)
+            .expect("memory takes it");
+        let text = String::from_utf8(bytes).expect("it is text");
+        let starts: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| &line[..12])
+            .collect();
+        assert_eq!(starts, ["0.000,1.000,", "1.000,0.000,"]);
+        assert_eq!(recorder.seconds().len(), 1);
+        assert_eq!(recorder.latencies(Kind::Write).count, 2);
     }
 }

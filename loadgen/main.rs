@@ -3,8 +3,9 @@
 //! ```text
 //!   run ──> cluster     spawned (processes), or joined by its endpoints; ready when every group has a leader
 //!            │
-//!           worker      one thread, one epoll: sessions in a closed loop
+//!           worker      one thread, one epoll: sessions in a closed loop, or in an open one
 //!            │  ├─ workload    what is issued, by seed
+//!            │  ├─ pacer       when, in an open loop; and how late the generator itself was
 //!            │  ├─ accounts    what each client has outstanding
 //!            │  ├─ check       chain, totals, repeats: what every answer must be
 //!            │  └─ histogram   how long it took
@@ -27,15 +28,23 @@ mod chain;
 mod check;
 mod cluster;
 mod console;
+mod directory;
 mod facts;
 mod failure;
 mod floor;
 mod histogram;
+mod interval_log;
+mod issue;
+mod lateness;
+mod load;
+mod pacer;
 mod processes;
+mod rate;
 mod repeat;
 mod repeat_link;
 mod report;
 mod report_text;
+mod schedule;
 mod sealed_child;
 mod stop;
 mod totals;

@@ -1,5 +1,6 @@
 //! What people type: verbs, options, and which of them contradict each other.
 
+use crate::rate::{Arrival, Rate};
 use crate::sealed_child::SealedChild;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
@@ -76,7 +77,7 @@ impl Level {
     }
 }
 
-/// Drive a cluster in a closed loop; starts one for the run when no endpoint is given
+/// Drive a cluster, in a closed loop or at a given rate; starts one when no endpoint is given
 #[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct Run {
     /// The cluster to drive, by any of its nodes
@@ -105,7 +106,9 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 64, value_parser = value_parser!(u32).range(1..=65_536))]
     pub(crate) clients: u32,
 
-    /// Operations that each client has outstanding
+    /// Operations that each client has outstanding: always so many in a closed loop, at most so many with
+    /// --rate. Sends that find every client full wait in the generator, and their latency counts from
+    /// when they were meant to leave
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u16).range(1..=1_024))]
     pub(crate) in_flight: u16,
 
@@ -113,7 +116,17 @@ pub(crate) struct Run {
     #[arg(long, value_parser = value_parser!(u16).range(1..=4_096))]
     connections: Option<u16>,
 
-    /// Share of reads, 0 to 1
+    /// Operations per second, offered whatever the cluster does (open loop): 5000, 200k, 1.5M. Latency
+    /// counts from when each was meant to leave. Without it clients issue when they were answered (closed
+    /// loop)
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<Rate>,
+
+    /// How the sends of --rate are spread over time [default: constant]
+    #[arg(long, value_enum)]
+    arrival: Option<Arrival>,
+
+    /// Share of reads, 0 to 1. All are asked at the group's leader, where its session is
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) reads: f64,
 
@@ -180,6 +193,11 @@ impl Run {
         self.level.unwrap_or(Level::Linearizable)
     }
 
+    /// How the sends of an open loop are spread.
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.arrival.unwrap_or(Arrival::Constant)
+    }
+
     /// Operations outstanding over all clients.
     pub(crate) fn outstanding(&self) -> usize {
         usize::from(self.in_flight) * usize::try_from(self.clients).unwrap_or(usize::MAX >> 16)
@@ -203,6 +221,9 @@ impl Run {
         }
         if u32::from(self.connections()) > self.clients {
             return Err("--connections above --clients: a client has one connection");
+        }
+        if self.arrival.is_some() && self.rate.is_none() {
+            return Err("--arrival spreads the sends of --rate, which is not given (--rate 5000)");
         }
         Ok(())
     }
@@ -264,6 +285,14 @@ mod tests {
         assert_eq!(parse("--reads 1.5"), Err(ErrorKind::ValueValidation));
         assert_eq!(parse("--reads NaN"), Err(ErrorKind::ValueValidation));
         assert_eq!(parse("--duration soon"), Err(ErrorKind::ValueValidation));
+        for rate in ["0", "fast", "1.5", "-3", "200K"] {
+            let refused = parse(&format!("--rate={rate}"));
+            assert_eq!(refused, Err(ErrorKind::ValueValidation), "{rate}");
+        }
+        assert_eq!(
+            parse("--rate 5k --arrival late"),
+            Err(ErrorKind::InvalidValue)
+        );
         assert_eq!(parse("-o xml"), Err(ErrorKind::InvalidValue));
     }
 
@@ -275,10 +304,15 @@ mod tests {
             "--level causal",
             "--duration 0s",
             "--clients 2 --connections 3",
+            "--arrival poisson",
         ] {
             let contradiction = parse(text).map(|run| run.contradiction());
             assert!(!matches!(contradiction, Ok(Ok(()))), "{text}");
         }
+        let open = parse("--rate 1.5M --arrival poisson").expect("it makes sense");
+        assert_eq!(open.contradiction(), Ok(()));
+        assert_eq!(open.rate.map(Rate::per_s), Some(1_500_000));
+        assert_eq!(open.arrival(), Arrival::Poisson);
         let reads = parse("--reads 0.5 --level causal").expect("it makes sense");
         assert_eq!(reads.contradiction(), Ok(()));
     }

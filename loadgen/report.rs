@@ -3,6 +3,7 @@
 
 use crate::facts::Host;
 use crate::histogram::{Latencies, Second};
+use crate::lateness::Punctuality;
 use serde::Serialize;
 
 /// Version of the layout.
@@ -32,6 +33,9 @@ pub(crate) struct Report {
     pub(crate) durable: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check: Option<Checked>,
+    /// Of an open loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) generator: Option<Generator>,
     pub(crate) per_second: Vec<PerSecond>,
 }
 
@@ -63,7 +67,7 @@ pub(crate) struct Shape {
     pub(crate) reads: f64,
     pub(crate) level: &'static str,
     /// Null: a closed loop.
-    pub(crate) rate_per_s: Option<f64>,
+    pub(crate) rate_per_s: Option<u64>,
     /// Null: a closed loop.
     pub(crate) arrival: Option<&'static str>,
     pub(crate) warmup_s: f64,
@@ -88,7 +92,7 @@ pub(crate) struct Operation {
     pub(crate) latency_us: LatencyUs,
 }
 
-/// Service times in microseconds.
+/// Service times of a closed loop, or times from the intended sends of an open one, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct LatencyUs {
     pub(crate) min: f64,
@@ -122,6 +126,19 @@ pub(crate) struct Checked {
     pub(crate) effect_chain: String,
     /// Commands that were sent twice and whose outputs were compared.
     pub(crate) repeated: u64,
+}
+
+/// How well the generator kept its schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Generator {
+    /// What the generator itself was late, once a client had room.
+    pub(crate) late_us_p99: f64,
+    /// False: the latencies show the generator too.
+    pub(crate) valid: bool,
+    /// Sends that left more than a millisecond after their time, for whatever reason.
+    pub(crate) late_count: u64,
+    /// Sends that waited until a client had room.
+    pub(crate) waited_count: u64,
 }
 
 /// One second of the measured time.
@@ -161,6 +178,24 @@ impl Operation {
                 p9999: latencies.p9999_us,
                 max: latencies.max_us,
             },
+        }
+    }
+}
+
+impl Generator {
+    /// Held against what was measured.
+    pub(crate) fn new(punctuality: Punctuality, operations: &Operations) -> Self {
+        let latencies = [operations.write, operations.read];
+        let latencies = latencies
+            .into_iter()
+            .flatten()
+            .filter(|operation| operation.count > 0)
+            .map(|operation| operation.latency_us.p99);
+        Self {
+            late_us_p99: punctuality.late_us_p99,
+            valid: punctuality.is_valid_for(latencies),
+            late_count: punctuality.late_count,
+            waited_count: punctuality.waited_count,
         }
     }
 }

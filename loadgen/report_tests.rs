@@ -63,6 +63,7 @@ pub(crate) fn report() -> Report {
             effect_chain: "5c1e90a2b3c4d5e6".to_owned(),
             repeated: 1_199,
         }),
+        generator: None,
         per_second: vec![PerSecond {
             second: 1,
             per_s: 200_000.0,
@@ -126,6 +127,47 @@ fn a_key_that_cannot_be_filled_is_absent() {
     ] {
         assert!(!json.contains(&format!("\"{key}")), "{key}");
     }
+}
+
+/// The same run in an open loop, with some reads.
+pub(crate) fn open_report() -> Report {
+    let mut report = report();
+    report.workload.rate_per_s = Some(200_000);
+    report.workload.arrival = Some("poisson");
+    report.workload.reads = 0.25;
+    report.operations.read = report.operations.write;
+    let punctuality = Punctuality {
+        late_us_p99: 62.5,
+        late_count: 1_204,
+        waited_count: 1_100,
+    };
+    report.generator = Some(Generator::new(punctuality, &report.operations));
+    report
+}
+
+#[test]
+fn an_open_loop_tells_its_rate_and_how_late_the_generator_was() {
+    let json = open_report().json();
+    for part in [
+        r#""reads":0.25,"level":"linearizable","rate_per_s":200000,"arrival":"poisson","#,
+        r#""generator":{"late_us_p99":62.5,"valid":true,"late_count":1204,"waited_count":1100},"#,
+    ] {
+        assert!(json.contains(part), "{part} is not in {json}");
+    }
+}
+
+#[test]
+fn a_kind_of_which_nothing_was_done_has_no_part_in_the_verdict() {
+    let punctuality = Punctuality {
+        late_us_p99: 62.5,
+        late_count: 0,
+        waited_count: 0,
+    };
+    let mut operations = open_report().operations;
+    operations.read = Some(Operation::new(Latencies::default(), 0, 1.0));
+    assert!(Generator::new(punctuality, &operations).valid);
+    operations.write = None;
+    assert!(!Generator::new(punctuality, &operations).valid);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use crate::facts::{Disk, Host};
 use crate::floor::FloorLine;
-use crate::report::{Checked, Margay, Operation, Report};
+use crate::histogram::Second;
+use crate::report::{Checked, Generator, Margay, Operation, Report, Shape};
 use std::path::Path;
 
 /// Columns before the remark at the end of a line.
@@ -66,22 +67,31 @@ pub(crate) fn table(report: &Report) -> String {
             .map(str::to_owned),
         ),
     ];
+    let shape = &report.workload;
     let operations = [
-        (" set", report.operations.write),
-        (" get", report.operations.read),
+        (" write", report.operations.write, 1.0 - shape.reads),
+        (" read", report.operations.read, shape.reads),
     ];
-    for (name, operation) in operations {
+    for (name, operation, share) in operations {
         if let Some(operation) = operation {
-            lines.push(row(name, cells(operation)));
+            lines.push(row(name, cells(operation, offered(shape, share))));
         }
     }
     lines.join("\n")
 }
 
-fn cells(operation: Operation) -> [String; 8] {
+/// Operations that were offered per second, of a kind with that share.
+fn offered(shape: &Shape, share: f64) -> String {
+    match shape.rate_per_s {
+        Some(rate) => count(rounded(rate as f64 * share)),
+        None => "closed".to_owned(),
+    }
+}
+
+fn cells(operation: Operation, offered: String) -> [String; 8] {
     let latency = operation.latency_us;
     [
-        "closed".to_owned(),
+        offered,
         count(rounded(operation.per_s)),
         time(latency.p50),
         time(latency.p90),
@@ -98,6 +108,34 @@ fn row(name: &str, cells: [String; 8]) -> String {
         line += &format!(" {cell:<width$}");
     }
     line
+}
+
+/// How well the generator kept its schedule, and whether the table can be believed.
+pub(crate) fn generator(generator: &Generator, shape: &Shape) -> String {
+    let verdict = if generator.valid {
+        "valid"
+    } else {
+        "INVALID: more than 10 % of the p99 above, so the table shows the generator too"
+    };
+    format!(
+        "sends    {} arrivals; {} left late, {} waited for room; the generator itself was late by p99 \
+         {}: {verdict}",
+        shape.arrival.unwrap_or("unknown"),
+        count(generator.late_count),
+        count(generator.waited_count),
+        time(generator.late_us_p99),
+    )
+}
+
+/// The second that has just ended.
+pub(crate) fn progress(second: Second, errors: u64) -> String {
+    format!(
+        "{:>5} s   {} done/s   p99 {}   errors {}",
+        second.second,
+        count(rounded(second.per_s)),
+        time(second.p99_us),
+        count(errors)
+    )
 }
 
 /// What was proven.
@@ -135,11 +173,19 @@ pub(crate) fn durable(report: &Report, directory: Option<&Path>) -> String {
     };
     match directory {
         Some(directory) => format!(
-            "{line:<REMARK_COLUMN$} report  {}/  (run.json)",
-            directory.display()
+            "{line:<REMARK_COLUMN$} report  {}/  ({})",
+            directory.display(),
+            files(report)
         ),
         None => line,
     }
+}
+
+fn files(report: &Report) -> String {
+    let mut files = vec!["run.json"];
+    files.extend(report.operations.write.map(|_| "write.hlog"));
+    files.extend(report.operations.read.map(|_| "read.hlog"));
+    files.join(" ")
 }
 
 /// A time in the unit in which it has few digits.
@@ -182,7 +228,7 @@ fn rounded(rate: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::report;
+    use crate::report::tests::{open_report, report};
 
     #[test]
     fn a_run_reads_as_its_journey_says() {
@@ -203,6 +249,39 @@ mod tests {
         .join("\n");
         let golden = include_str!("report_text_golden.txt");
         assert_eq!(text + "\n", golden);
+    }
+
+    #[test]
+    fn an_open_loop_shows_what_was_offered_of_each_kind_and_whether_it_is_valid() {
+        let mut report = open_report();
+        let table = table(&report);
+        let rows: Vec<&str> = table.lines().skip(2).collect();
+        assert!(rows[0].starts_with(" write 150,000   200,000 "), "{table}");
+        assert!(rows[1].starts_with(" read  50,000    200,000 "), "{table}");
+        let line = |report: &Report| {
+            let shown = report.generator.as_ref();
+            generator(shown.expect("it is open"), &report.workload)
+        };
+        let valid = "sends    poisson arrivals; 1,204 left late, 1,100 waited for room; \
+                     the generator itself was late by p99 62 us: valid";
+        assert_eq!(line(&report), valid);
+        let shown = report.generator.as_mut().expect("it is open");
+        shown.valid = false;
+        assert!(line(&report).contains(": INVALID"));
+    }
+
+    #[test]
+    fn the_line_of_progress_fits_on_a_terminal() {
+        let second = Second {
+            second: 7,
+            per_s: 1_234_567.0,
+            p99_us: 4_800.0,
+            max_us: 61_000.0,
+        };
+        assert_eq!(
+            progress(second, 3),
+            "    7 s   1,234,567 done/s   p99 4.8 ms   errors 3"
+        );
     }
 
     #[test]

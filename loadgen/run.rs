@@ -9,17 +9,21 @@
 use crate::agreement::{Agreed, agree, hex};
 use crate::cluster::{self, Cluster, NodeFacts};
 use crate::console::Console;
+use crate::directory::{Directory, wall_time};
 use crate::facts::Host;
 use crate::failure::Failure;
 use crate::floor::{FloorLine, measure_line};
+use crate::load::Load;
 use crate::options::{Output, Run};
 use crate::processes::Processes;
+use crate::rate::Rate;
 use crate::report::{
-    Checked, Floor, Margay, Operation, Operations, PerSecond, Report, SCHEMA, Shape, Topology,
+    Checked, Floor, Generator, Margay, Operation, Operations, PerSecond, Report, SCHEMA, Shape,
+    Topology,
 };
 use crate::report_text;
 use crate::stop::Stop;
-use crate::worker::{Load, Tallied, Worker};
+use crate::worker::{Tallied, Worker};
 use crate::workload::Kind;
 use margay_client::blocking::Client;
 use margay_client::clock::now_ns;
@@ -27,29 +31,25 @@ use margay_machine::{Decode, Encode, Query};
 use margay_resources::bench::{Bench, GrandTotal, Total};
 use margay_types::GroupId;
 use margay_wire::client::QueryLevel;
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// The longest that one question takes, apart from the load.
 const ASK_TIME: Duration = Duration::from_secs(5);
 
-/// Where reports for people go when no directory is named.
-const OUT_DEFAULT: &str = "loadgen-out";
-
 /// Runs, and prints as it goes.
 pub(crate) fn run(options: &Run) -> Result<(), Failure> {
     let console = Console::new(options.output);
     let stop = Stop::on_signals()?;
-    let out = out_directory(options)?;
+    let out = Directory::of(options)?;
     let (cluster, facts, floor) = prepare(options, console, &stop)?;
     let host = Host::of(cluster.directory());
     let is_checked = options.is_checked();
     let before = totals(&cluster, is_checked)?;
-    let mut worker = Worker::open(&cluster, options, &stop)?;
+    let mut worker = Worker::open(&cluster, options, console, &stop)?;
     worker.warm_up()?;
+    let started = wall_time();
     let load = worker.measure(&cluster)?;
     let mut tallied = worker.finish()?;
     let check = if is_checked {
@@ -59,13 +59,10 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
         None
     };
     let report = report(options, &cluster, (facts, host, floor), &load, check);
-    let directory = out.as_deref();
-    if let Some(directory) = directory {
-        let path = directory.join("run.json");
-        fs::write(&path, report.json() + "\n")
-            .map_err(|error| Failure::of_path("keep the report", &path, &error))?;
+    if let Some(out) = &out {
+        out.keep(&report, &load.recorder, started)?;
     }
-    show(console, &report, directory);
+    show(console, &report, out.as_ref().map(Directory::path));
     Ok(())
 }
 
@@ -183,15 +180,8 @@ fn report(
         schema: SCHEMA,
         margay: Margay::parse(&facts.version),
         host,
-        cluster: Topology {
-            spawned: cluster.processes().is_some(),
-            nodes: cluster.map().nodes.len(),
-            shards: facts.shards,
-            groups: cluster.groups().len(),
-            machine: cluster::MACHINE,
-        },
+        cluster: topology(cluster, &facts),
         workload: shape(options),
-        operations,
         server_cpu_us_per_operation: per_operation(load.server_cpu),
         client_cpu_us_per_operation: per_operation(load.client_cpu),
         server_rss_bytes_max: load.server_resident_bytes_max,
@@ -201,6 +191,10 @@ fn report(
         }),
         durable: facts.durable,
         check,
+        generator: load
+            .punctuality
+            .map(|punctuality| Generator::new(punctuality, &operations)),
+        operations,
         per_second: load
             .recorder
             .seconds()
@@ -208,6 +202,16 @@ fn report(
             .copied()
             .map(PerSecond::from)
             .collect(),
+    }
+}
+
+fn topology(cluster: &Cluster, facts: &NodeFacts) -> Topology {
+    Topology {
+        spawned: cluster.processes().is_some(),
+        nodes: cluster.map().nodes.len(),
+        shards: facts.shards,
+        groups: cluster.groups().len(),
+        machine: cluster::MACHINE,
     }
 }
 
@@ -227,8 +231,8 @@ fn shape(options: &Run) -> Shape {
         size_bytes: options.size,
         reads: options.reads,
         level: options.level().name(),
-        rate_per_s: None,
-        arrival: None,
+        rate_per_s: options.rate.map(Rate::per_s),
+        arrival: options.rate.map(|_| options.arrival().name()),
         warmup_s: options.warmup.as_secs_f64(),
         duration_s: options.duration.as_secs_f64(),
     }
@@ -236,60 +240,14 @@ fn shape(options: &Run) -> Shape {
 
 fn show(console: Console, report: &Report, directory: Option<&Path>) {
     console.stage(&report_text::table(report));
+    if let Some(generator) = &report.generator {
+        console.stage(&report_text::generator(generator, &report.workload));
+    }
     if let Some(check) = &report.check {
         console.stage(&report_text::checked(check));
     }
     console.stage(&report_text::durable(report, directory));
     if console.output() == Output::Json {
         console.result(&report.json());
-    }
-}
-
-/// The directory of the report, made before the run: what cannot be kept is not measured.
-fn out_directory(options: &Run) -> Result<Option<PathBuf>, Failure> {
-    let directory = match (&options.out, options.output) {
-        (Some(directory), _) => directory.clone(),
-        (None, Output::Json) => return Ok(None),
-        (None, Output::Table) => {
-            let seconds = clock_gettime(ClockId::Realtime).tv_sec;
-            Path::new(OUT_DEFAULT).join(date_and_time(u64::try_from(seconds).unwrap_or_default()))
-        }
-    };
-    fs::create_dir_all(&directory)
-        .map_err(|error| Failure::of_path("make a directory", &directory, &error))?;
-    Ok(Some(directory))
-}
-
-/// `20251125-0012`, in universal time: a name that sorts.
-fn date_and_time(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March have their odd day at the end (days from civil, Hinnant).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute) = (rest / 3_600, rest % 3_600 / 60);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_is_named_by_date_and_time() {
-        for (seconds, name) in [
-            (0, "19700101-0000"),
-            (951_782_400, "20000229-0000"),
-            (1_764_029_520, "20251125-0012"),
-            (4_107_542_399, "21000228-2359"),
-        ] {
-            assert_eq!(date_and_time(seconds), name);
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! * `formation` — a cluster comes to be, and serves.
 //! * `failures` — nodes are killed and stopped under load.
 //! * `pauses` — a leader whose time stands still for a while.
+//! * `open_loop` — the load generator at a given rate.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
 //! * `sandbox` — a process without io_uring.
@@ -13,6 +14,7 @@ mod harness;
 
 mod failures;
 mod formation;
+mod open_loop;
 mod pauses;
 mod refusals;
 mod sandbox;

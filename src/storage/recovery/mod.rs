@@ -17,6 +17,7 @@
 //! named and does not serve, and nothing of it is freed; all others do.
 
 pub(crate) mod chain;
+pub(crate) mod findings;
 pub(crate) mod gather;
 pub(crate) mod group;
 pub(crate) mod merge;
@@ -36,8 +37,7 @@ use super::log_manifest::LogManifest;
 use super::manifest::{ManifestFiles, ManifestKind};
 use super::options::LogOptions;
 use super::resume::{Resume, ResumedGroup};
-use chain::{LiveSegment, Look};
-use gather::Told;
+use findings::{Findings, find};
 use margay_types::{GroupId, ProcessLife};
 use restart::{LogFiles, Restarted};
 use std::path::{Path, PathBuf};
@@ -141,14 +141,13 @@ pub async fn recover<D: Disk>(
         directory: directory.to_owned(),
         cause,
     })?;
-    let gathered = gather::gather(&disk, directory, &manifest).await?;
-    let chain = chain::follow(gathered.batches, &gathered.live, 1);
-    let mut told = gather::tell(&disk, directory, &manifest, &chain).await;
-    let unnamed = all_unnamed(&mut told, &gathered.live, chain.tail.sequence);
-    let merged = told.facts.merge().into_iter();
-    let groups: Vec<RecoveredGroup> = merged
-        .map(|(group, merged)| verdict::judge(group, merged, &unnamed))
-        .collect();
+    let Findings {
+        live,
+        chain,
+        unnamed,
+        damaged_count,
+        groups,
+    } = find(&disk, directory, &manifest).await?;
     refuse_alone(directory, &groups, options.peers)?;
     let mut files = LogFiles {
         disk,
@@ -156,11 +155,11 @@ pub async fn recover<D: Disk>(
         files,
         manifest,
     };
-    let restarted = files.restart(&chain, &gathered.live, options).await?;
+    let restarted = files.restart(&chain, &live, options).await?;
     let report = RecoveryReport {
         batch_count: chain.links.len(),
         cut_count: chain.cut_count,
-        damaged_count: told.damaged_count,
+        damaged_count,
         unnamed_count: unnamed.len(),
         restart_sequence: restarted.batch.item.sequence,
         recovery_epoch: restarted.recovery_epoch,
@@ -172,18 +171,6 @@ pub async fn recover<D: Disk>(
         groups,
         report,
     })
-}
-
-/// Batches of which something was lost that nobody can name. A newest segment that is not there may have held what
-/// followed the end that was found.
-fn all_unnamed(told: &mut Told, live: &[LiveSegment], tail: u64) -> Vec<u64> {
-    let is_missing =
-        |segment: &LiveSegment| segment.look == Look::Missing && segment.entry.full.is_none();
-    let mut unnamed = std::mem::take(&mut told.unnamed);
-    if live.iter().any(is_missing) {
-        unnamed.push(tail);
-    }
-    unnamed
 }
 
 fn refuse_alone(

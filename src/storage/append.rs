@@ -1,7 +1,7 @@
 //! Records go into the open batch: one copy, one checksum, and a few numbers to keep per entry.
 //!
 //! Entries of a group must follow its last one; what the core asks for out of order is our own mistake. The index
-//! grows by one item per group and batch, and the batch remembers the latest write of every group.
+//! grows by one item per group and batch, and the batch remembers the latest write of every group that ends in it.
 
 use super::disk::Disk;
 use super::error::StorageError;
@@ -287,7 +287,9 @@ impl<D: Disk> Log<D> {
         Sequence(place.sequence)
     }
 
-    /// The open batch holds a write of the group's core.
+    /// The open batch holds a write of the group's core. A write that goes on from the batch before is durable with
+    /// its last record only, so that batch reports it no more. It is not under way yet: between the records of one
+    /// write nothing is submitted.
     fn note(&mut self, id: GroupId, write: WriteId) {
         let open = self.open.as_mut().expect("the write is in it");
         let group = self.groups.expect_mut(id);
@@ -303,6 +305,9 @@ impl<D: Disk> Log<D> {
         } else {
             group.noted = (open.batch.sequence(), open.waiting.len());
             open.waiting.push((id, write));
+            if let Some(before) = self.full.back_mut() {
+                before.waiting.retain(|noted| *noted != (id, write));
+            }
         }
     }
 }

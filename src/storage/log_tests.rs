@@ -168,6 +168,42 @@ fn lent(log: &Log<TestDisk>, group: GroupId, first: u64, last: u64, bytes_max: u
     }
 }
 
+/// A received append of many entries is one write. When it takes several batches, only the last of them makes it
+/// durable: an answer before that promises what a power cut still takes.
+#[test]
+fn a_write_that_spans_batches_is_reported_by_the_last_of_them() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    let write = WriteId(1 << 20);
+    append(&mut log, OTHER, b"x");
+    while log.full.len() < 2 {
+        let index = log.last(GROUP).index.next();
+        let entry = NewEntry {
+            group: GROUP,
+            position: Position {
+                term: Term::new(1),
+                index,
+            },
+            kind: EntryKind::CommandPlain,
+            log_time: LogTime::new(5),
+            payload: &[&[7; 9000]],
+        };
+        log.append_entry(&entry, write).unwrap();
+    }
+    let mut reported = Vec::new();
+    let mut batches = 0;
+    log.submit().unwrap();
+    while let Some(returned) = disk.take_write() {
+        batches += 1;
+        let written = Ok(returned.bytes.len());
+        let told = log.on_written(returned.token, written).unwrap();
+        reported.extend(told.iter().map(|told| (batches, *told)));
+        log.submit().unwrap();
+    }
+    let other = (1, (OTHER, WriteId(1)));
+    assert_eq!(reported, [other, (3, (GROUP, write))]);
+}
+
 #[test]
 fn a_lone_append_starts_its_write_at_once_and_is_reported_when_it_returns() {
     let disk = TestDisk::new();

@@ -105,6 +105,7 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
         offered: Vec::new(),
         history: History::default(),
         votes: crate::checkers::votes::Votes::default(),
+        durability: crate::checkers::durability::Durability::default(),
         agreement: crate::checkers::agreement::Agreement::default(),
         trace,
         peer_order,

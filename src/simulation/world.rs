@@ -8,6 +8,7 @@
 //! Nothing happens between two events, and everything at one moment happens in one order: equal seeds are equal runs.
 
 use crate::checkers::agreement::Agreement;
+use crate::checkers::durability::Durability;
 use crate::checkers::votes::Votes;
 use crate::clients::{Client, Offered};
 use crate::disk_fault::{Fate, Loss};
@@ -56,6 +57,8 @@ pub struct World {
     pub history: History,
     /// Votes and leaders.
     pub votes: Votes,
+    /// What ended processes took for durable.
+    pub durability: Durability,
     /// Logs and machines.
     pub agreement: Agreement,
     /// The story.
@@ -279,6 +282,9 @@ impl World {
                 now_ns,
                 &format!("node {place} serves, life {}", self.nodes[place].life),
             );
+            if let Some(shard) = self.nodes[place].shard() {
+                self.durability.on_start(place, shard.replicas())?;
+            }
         }
         self.send(place, outgoing)?;
         self.look(place)
@@ -299,6 +305,9 @@ impl World {
     /// A process dies.
     pub fn crash(&mut self, place: Place, loss: &Loss) {
         let now_ns = self.now_ns;
+        if let Some(shard) = self.nodes[place].shard() {
+            self.durability.on_end(place, shard.replicas());
+        }
         self.nodes[place].crash(now_ns, loss, &mut self.network);
         self.held[place].clear();
         self.agreement.on_crash(place);

@@ -2,6 +2,7 @@
 
 use super::argument_value;
 use super::bootstrap::Bootstrap;
+use super::config::Config;
 use super::endpoint::Endpoint;
 use super::format::Format;
 use super::keyspace::Keyspace;
@@ -30,6 +31,7 @@ pub(super) enum Verb {
     Bootstrap(Bootstrap),
     Keyspace(Keyspace),
     Status(Status),
+    Config(Config),
 }
 
 /// Options that every verb takes.

@@ -13,6 +13,7 @@
 mod argument_value;
 mod arguments;
 mod bootstrap;
+mod config;
 mod console;
 mod data_directory;
 mod endpoint;
@@ -49,6 +50,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
         Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
         Verb::Status(status) => status.execute(&console, &globals),
+        Verb::Config(config) => config.execute(&console),
     };
     match outcome {
         Ok(exit) => exit,

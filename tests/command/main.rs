@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it: the binary is run, and its text and exit code are looked at.
 
 mod cluster;
+mod config;
 mod data_directory;
 mod parsing;
 mod settings;

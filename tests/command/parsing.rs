@@ -6,14 +6,14 @@ use super::margay;
 fn help_lists_every_verb_and_ends_well() {
     let run = margay(&["--help"]);
     let help = run.succeeds();
-    for verb in ["format", "run", "bootstrap", "keyspace", "status"] {
+    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
         assert!(help.contains(verb), "{help}");
     }
 }
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["format", "run", "bootstrap", "keyspace", "status"] {
+    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
         let run = margay(&[verb, "--help"]);
         assert!(run.succeeds().contains("Usage: margay"), "{run:?}");
     }
@@ -30,6 +30,8 @@ fn help_fits_the_screen_and_is_the_same_long_and_short() {
         &["keyspace", "create"],
         &["keyspace", "list"],
         &["status"],
+        &["config"],
+        &["config", "reference"],
     ] {
         let (long, short) = ([verb, &["--help"]].concat(), [verb, &["-h"]].concat());
         let run = margay(&long);

@@ -1,7 +1,7 @@
 //! What a replica took for durable is there in its next life.
 //!
-//! A replica acknowledges what it takes for durable, so a loss of that is a broken promise even while a quorum of others
-//! still holds the entries.
+//! A replica acknowledges what it takes for durable, so a loss of that is a broken promise even while a quorum of
+//! others still holds the entries.
 
 use crate::network::Place;
 use margay::shard::ReplicaView;

@@ -289,7 +289,8 @@ impl<D: Disk> Log<D> {
 
     /// The open batch holds a write of the group's core. A write that goes on from the batch before is durable with
     /// its last record only, so that batch reports it no more. It is not under way yet: between the records of one
-    /// write nothing is submitted.
+    /// write nothing is submitted. One write at most goes on from a batch, so the places of others there do not matter
+    /// any more.
     fn note(&mut self, id: GroupId, write: WriteId) {
         let open = self.open.as_mut().expect("the write is in it");
         let group = self.groups.expect_mut(id);
@@ -305,8 +306,12 @@ impl<D: Disk> Log<D> {
         } else {
             group.noted = (open.batch.sequence(), open.waiting.len());
             open.waiting.push((id, write));
-            if let Some(before) = self.full.back_mut() {
-                before.waiting.retain(|noted| *noted != (id, write));
+            let before = self.full.back_mut();
+            let before = before.filter(|before| before.batch.sequence() == sequence);
+            if let Some(before) = before
+                && before.waiting.get(at) == Some(&(id, write))
+            {
+                before.waiting.swap_remove(at);
             }
         }
     }

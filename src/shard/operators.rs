@@ -41,6 +41,8 @@ impl<S: Seams> Shard<S> {
             FrameKind::Bootstrap => self.on_bootstrap(to, frame),
             FrameKind::KeyspaceCreate => self.on_keyspace_create(to, frame),
             FrameKind::KeyspaceList => self.answer_with(to, frame, |shard, asked| {
+                // At the leader: a keyspace that was just created is listed.
+                shard.demand_system_leader()?;
                 shard.ask_system::<KeyspaceListAsked>(&KeyspaceListAsked(asked))
             }),
             FrameKind::Status => self.answer_with(to, frame, |shard, asked: StatusRequest| {
@@ -213,18 +215,25 @@ impl<S: Seams> Shard<S> {
         let header = CommandHeader::without_session(KeyspaceCreate::OPERATION);
         let mut payload = header.bytes().to_vec();
         margay_wire::admin::encode(&mut payload, &asked).map_err(|_| Refusal::BadRequest)?;
+        self.demand_system_leader()?;
         let (hosted, means) = self.system()?;
-        hosted.check_serving()?;
-        if !hosted.has_applied_own_term() {
-            return Err(Refusal::NotReady {
-                retry_after_ms: NOT_READY_RETRY_MS,
-            });
-        }
         hosted.admit(means, payload.len())?;
         let index = hosted.append(means, EntryKind::CommandPlain, &payload)?;
         let reign = hosted.reign.as_mut().expect("a replica that appends leads");
         reign.waiters.push(index, to);
         Ok(())
+    }
+
+    /// Does group 0 lead here, and has it applied all that was committed before?
+    fn demand_system_leader(&mut self) -> Result<(), Refusal> {
+        let (hosted, _) = self.system()?;
+        hosted.check_serving()?;
+        if hosted.has_applied_own_term() {
+            return Ok(());
+        }
+        Err(Refusal::NotReady {
+            retry_after_ms: NOT_READY_RETRY_MS,
+        })
     }
 
     fn knows_keyspace(&mut self, name: &str) -> Result<bool, Refusal> {

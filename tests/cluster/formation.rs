@@ -1,6 +1,6 @@
 //! A cluster comes to be, and does what it is for.
 
-use crate::harness::{Cluster, KEYSPACE, Load, Shape, replica};
+use crate::harness::{Cluster, KEYSPACE, Load, Shape, margay, replica};
 use margay_client::Options;
 use margay_client::blocking::Client;
 use margay_client::typed::Session;
@@ -33,6 +33,23 @@ fn three_nodes_form_a_cluster_and_a_keyspace_made_at_run_time_serves() {
     }
     let list = cluster.succeeds(&["keyspace", "list"]);
     assert!(list.contains(KEYSPACE), "{list}");
+    cluster.finish();
+}
+
+/// Whichever node is asked, the list has what was created just before: a follower may not have applied it yet.
+#[test]
+fn a_keyspace_is_listed_by_every_node_as_soon_as_it_is_created() {
+    let cluster = Cluster::with_groups(1);
+    for round in 0..5 {
+        let name = format!("round-{round}");
+        cluster.succeeds(&["keyspace", "create", &name, "--machine", "map"]);
+        for endpoint in cluster.endpoints() {
+            let mut list = margay(&["keyspace", "list", "-e", &endpoint]);
+            let listed = list.output().expect("the binary was built");
+            let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+            assert!(listed.contains(&name), "{endpoint}: {listed}");
+        }
+    }
     cluster.finish();
 }
 

@@ -78,7 +78,7 @@ pub fn map(endpoints: &[String], timeout: Duration) -> Result<Map, OperatorError
     ask_cluster(endpoints, &MapRequest, Deadline::after(timeout))
 }
 
-/// All keyspaces.
+/// All keyspaces, as the leader of group 0 knows them.
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed by it.

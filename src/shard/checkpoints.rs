@@ -209,13 +209,24 @@ impl Hosted {
             self.touch(means);
             return;
         }
+        // While the pointer before this one is the newest, it alone tells the term at its own index.
+        self.release_entries(means);
+        self.write_pointer(means);
+    }
+
+    /// Completes the checkpoint whose chunks are all in the log.
+    fn write_pointer<S: Seams>(&mut self, means: &mut Means<S>) {
+        let group = self.group();
+        let Some(writing) = self.checkpoints.writing.take() else {
+            return;
+        };
         let pointer = CheckpointPointer {
             at: writing.at,
             floor: means.log.floor(group),
             stream_epoch: 0,
             first_origin: 0,
             stream_bytes: writing.stream.len() as u64,
-            chunks: u32::try_from(number).expect("a stream has far fewer chunks"),
+            chunks: u32::try_from(writing.chunks_written).expect("a stream has far fewer chunks"),
             replica: self.identity.created.replica,
             tail: Tail::Keep,
             stream_hash: xxh3_128(&writing.stream).to_le_bytes(),
@@ -228,7 +239,6 @@ impl Hosted {
         means.note(written);
         self.checkpoints.newest = writing.at.index;
         self.checkpoints.newest_bytes = writing.stream.len() as u64;
-        self.checkpoints.writing = None;
     }
 
     /// Lets go of entries that a covered checkpoint stands for and that every member has durably.

@@ -17,11 +17,12 @@ fn checkpoint(cluster: &Cluster, at: usize, group: GroupId) -> Result<Index, Str
     Ok(replica(&cluster.nodes[at], group)?.checkpoint)
 }
 
-/// Look at the disk: 240 MiB were written, and each node keeps what lies behind its last checkpoint, and spares.
+/// Look at the disk: 480 MiB were written, and each node keeps what lies behind its last checkpoint, and spares. A
+/// machine that is busy with others lets a few more segments fill before a checkpoint lets go of the oldest.
 #[test]
 fn a_log_does_not_grow_with_what_was_ever_written_and_restarts_from_its_checkpoint() {
-    const WRITTEN_MEBIBYTES: u64 = 240;
-    const KEPT_BYTES_MAX: u64 = 128 << 20;
+    const WRITTEN_MEBIBYTES: u64 = 480;
+    const KEPT_BYTES_MAX: u64 = 192 << 20;
     let mut cluster = Cluster::with_groups(1);
     let group = cluster.groups()[0];
     let mut load = Load::start(&cluster, LARGE);

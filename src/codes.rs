@@ -111,6 +111,8 @@ codes! {
     ValueMissing = 125, Configuration, "a setting is missing";
     /// The binary does not bring the machine.
     UnknownMachine = 126, Configuration, "unknown machine";
+    /// The data directory was made for another number of shards.
+    OtherShardCount = 127, Configuration, "another number of shards";
 
     /// Nothing answers for the name.
     NameNotResolved = 140, NotReached, "the name does not resolve";
@@ -150,6 +152,8 @@ codes! {
     LostReplica = 213, Done, "a replica is lost";
     /// A group was created that this binary cannot run: start one that has its machine.
     UnfitBinary = 214, Done, "this binary cannot run a group";
+    /// A shard of the node does not answer the others: its loop hangs, or it still recovers.
+    ShardSilent = 215, Done, "a shard does not answer";
 
     /// Something that does not speak Margay's protocol connected.
     StrangerConnected = 401, Done, "a stranger connected";

@@ -5,6 +5,7 @@
 //! * `failures` — nodes are killed and stopped under load.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `open_loop` — the load generator at a given rate.
+//! * `shards` — nodes with several cores each.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
 //! * `sandbox` — a process without io_uring.
@@ -18,5 +19,6 @@ mod open_loop;
 mod pauses;
 mod refusals;
 mod sandbox;
+mod shards;
 mod space;
 mod strangers;

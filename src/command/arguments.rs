@@ -5,6 +5,7 @@ use super::bootstrap::Bootstrap;
 use super::check::Check;
 use super::config::Config;
 use super::endpoint::Endpoint;
+use super::explain::Explain;
 use super::format::Format;
 use super::keyspace::Keyspace;
 use super::run::Run;
@@ -35,6 +36,7 @@ pub(super) enum Verb {
     Status(Status),
     Config(Config),
     Check(Check),
+    Explain(Explain),
 }
 
 impl Verb {
@@ -44,7 +46,7 @@ impl Verb {
         match self {
             Self::Format(_) | Self::Run(_) | Self::Check(_) => true,
             Self::Config(config) => config.reads_file(),
-            Self::Bootstrap(_) | Self::Keyspace(_) | Self::Status(_) => false,
+            Self::Bootstrap(_) | Self::Keyspace(_) | Self::Status(_) | Self::Explain(_) => false,
         }
     }
 

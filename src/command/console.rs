@@ -2,7 +2,7 @@
 
 use super::arguments::{Color, Globals, Output};
 use crate::codes::Failure;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
@@ -75,6 +75,24 @@ pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
         .load_style(presets::NOTHING)
         .set_header(header)
         .add_rows(rows);
+    lines(&table)
+}
+
+/// Texts beside their names, broken to the width of a page.
+pub(super) fn columns(rows: &[(&str, &str)]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(PAGE_COLUMNS)
+        .add_rows(rows.iter().map(|(name, text)| [*name, *text]));
+    lines(&table)
+}
+
+/// Wide enough for sentences, narrow enough for half a screen.
+const PAGE_COLUMNS: u16 = 100;
+
+fn lines(table: &Table) -> String {
     // The library pads every cell; the first column stands at the margin.
     let lines: Vec<String> = table
         .lines()

@@ -4,6 +4,7 @@
 //!   arguments ──> verb ──> exit code
 //!                  │
 //!                  ├─ format, run, ...   this machine: data directory, configuration, server
+//!                  ├─ explain            nothing at all: what the binary knows
 //!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
 //! ```
 //!
@@ -18,6 +19,7 @@ mod config;
 mod console;
 mod data_directory;
 mod endpoint;
+mod explain;
 mod format;
 mod identity;
 mod keyspace;
@@ -56,6 +58,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Status(status) => status.execute(&console, &globals),
         Verb::Config(config) => config.execute(&console, &globals),
         Verb::Check(check) => check.execute(&console, &globals),
+        Verb::Explain(explain) => explain.execute(&console),
     };
     match outcome {
         Ok(exit) => exit,

@@ -23,6 +23,7 @@ mod value;
 
 pub use cores::Cores;
 pub use layers::Layers;
+pub(crate) use nearest::distance;
 pub use problem::{Problem, Problems, Subject};
 pub use setting::{Range, Restart, SETTINGS, Setting};
 pub use source::Source;

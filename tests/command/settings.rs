@@ -102,6 +102,7 @@ fn a_verb_that_reads_no_configuration_refuses_the_file_and_names_those_that_do()
         &["keyspace", "list"],
         &["bootstrap", "--name", "a", "--nodes", "n1"],
         &["config", "reference"],
+        &["explain", "M212"],
     ] {
         let run = margay(&[verb, &["-c", path]].concat());
         run.fails_with(2, &["--config", path, "check config", "config show"]);

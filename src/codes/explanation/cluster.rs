@@ -9,8 +9,8 @@ pub(super) const NODE_NOT_BLANK: Explanation = Explanation {
     done: "The nodes are all asked who they are before any is formed, so usually nothing was changed \
            anywhere; a node that holds a genesis keeps it.",
     remedy: "To complete an earlier attempt repeat it with its very name and list. To use the node \
-             elsewhere, stop it and start it on an empty, formatted directory. `margay status -e NODE` shows \
-             the cluster that it belongs to.",
+             elsewhere, stop it and start it on an empty, formatted directory. If a cluster is named beside \
+             the code, look at it first: `margay status --endpoints NODE`.",
     avoid: "Do not format directories until it works: one of them may hold a cluster that somebody uses.",
     concerns: &[
         "--nodes",

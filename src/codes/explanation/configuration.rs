@@ -43,8 +43,9 @@ pub(super) const UNKNOWN_SETTING: Explanation = Explanation {
 
 pub(super) const VALUE_REFUSED: Explanation = Explanation {
     meaning: "A value cannot be what it was set to: out of its range, in another form, a core that this \
-              process may not use, more shards than this version runs, or, of a bootstrap, a number of nodes \
-              that no cluster has. The facts give the place and the reason.",
+              process may not use, more shards than this version runs; of a bootstrap, a number of nodes \
+              that no cluster has; or a request that fits into no frame. The facts give the place and the \
+              reason.",
     danger: "None: what cannot be taken is not rounded to something that can.",
     done: "Changed nothing, and asked nobody.",
     remedy: "Correct the value; `margay config reference` lists units and ranges. A value must be right also \

@@ -21,7 +21,7 @@ pub(super) const HELLO_REFUSED: Explanation = Explanation {
               reason.",
     danger: "If it goes on between two nodes of one cluster, they do not hear each other, as if one were \
              down.",
-    done: "Hung up. The refused side tries again by itself.",
+    done: "Answered with the reason, and hung up. A peer tries again by itself.",
     remedy: "By the reason. Another node: a data directory was moved, or two nodes swapped addresses; start \
              each with its own. Another cluster: correct the addresses. No version in common: bring the \
              binaries together.",
@@ -56,8 +56,8 @@ pub(super) const FRAMES_BROKEN: Explanation = Explanation {
 pub(super) const CLIENT_DOES_NOT_READ: Explanation = Explanation {
     meaning: "A client sends requests and does not read the answers: more than 8 MiB of them wait for it.",
     danger: "Only for that client. Without an end the answers would fill the memory of the node.",
-    done: "Closed its connection. Commands that it had sent are carried out once all the same, and its \
-           session can ask for the outputs over a new connection.",
+    done: "Closed its connection. Commands that it had sent are carried out once at most all the same, and \
+           its session can ask for the outputs over a new connection.",
     remedy: "Look at the client: a thread that hangs, or a loop that only sends. Let it read while it \
              writes, and keep less in flight.",
     avoid: "Do not count the closed connection as a failure of the command: the session knows what became of \
@@ -66,12 +66,16 @@ pub(super) const CLIENT_DOES_NOT_READ: Explanation = Explanation {
 };
 
 pub(super) const TOO_MANY_CONNECTIONS: Explanation = Explanation {
-    meaning: "The node has as many clients as it has places for: at most 8192 for a shard, fewer when the \
-              limit of descriptors is lower. The line gives the number.",
-    danger: "New clients are refused. Peers are not: places are kept for them, so the groups go on.",
-    done: "Refused the connection, and keeps those it has.",
-    remedy: "If the number is below 8192: raise LimitNOFILE= and start the node again when it suits you. \
-             Otherwise let clients share connections: one carries up to 65536 sessions.",
+    meaning: "More connections stand than the node has places for. It takes at most 8192 clients for a \
+              shard, fewer when the limit of descriptors is lower; the line gives the number. From there on \
+              clients are refused at the greeting (M402); this code says that the 256 places beside them, \
+              for peers and for greetings, are taken, too.",
+    danger: "Nobody gets in until a connection ends, a peer that lost its connection included. Those that \
+             stand go on.",
+    done: "Closed the new connection at once, and keeps those it has.",
+    remedy: "Find out who opens so many (`ss -tn`), and let clients share connections: one carries up to \
+             65536 sessions. If the number is below 8192, raise LimitNOFILE= and start the node again when \
+             it suits you.",
     avoid: "Do not open a connection for each command, and do not retry at once in a loop.",
     concerns: &["LimitNOFILE=", "SESSIONS", "margay status", "M104"],
 };

@@ -33,8 +33,8 @@ pub(super) const FOREIGN_FILE: Explanation = Explanation {
              disk.",
     done: "Changed nothing: a directory with foreign files is left alone.",
     remedy: "See whether the path is the one that was meant; if it is, move what is not Margay's elsewhere. \
-             Margay's are manifest.a, manifest.b, lock and folders called log- and a number; lost+found may \
-             stay.",
+             Margay's are manifest.a, manifest.b, lock, probe and folders called log- and a number; \
+             lost+found may stay.",
     avoid: "Do not move files called manifest or log- out of the way: they are the node.",
     concerns: &["data", "--data", "margay run"],
 };
@@ -107,12 +107,13 @@ pub(super) const IDENTITY_DAMAGED: Explanation = Explanation {
               without them nobody knows what it promised.",
     danger: "This node is lost as a member. Its groups go on as long as a majority of each is well, with one \
              failure less to spare.",
-    done: "Refused to start, and changed nothing. One damaged copy would have been repaired from the other.",
+    done: "Refused to start, and changed nothing. One damaged copy alone is no harm: it is written anew from \
+           the other.",
     remedy: "See that the other nodes are well (`margay status`), keep a copy of the directory, and look for \
              what damaged both copies: the device, or somebody's hand. The node has to join anew on an empty \
              directory; its data is on the others.",
     avoid: "Do not copy the manifest of another node here: two nodes with one identity break every promise. \
-            Do not start another node of the same groups' majority at the same time.",
+            Do not stop another node meanwhile.",
     concerns: &["data", "margay status", "margay format"],
 };
 

@@ -35,8 +35,8 @@ pub(super) const DAMAGED_REPLICA: Explanation = Explanation {
     meaning: "A replica takes no part in its group: recovery found records of it damaged that had been \
               acknowledged, or this binary cannot host it (it lacks the machine, or has another version of \
               it). The text says which.",
-    danger: "The group has one member less that counts; with one more failure it may stop. While a replica \
-             is damaged its log frees no space, so M212 follows.",
+    danger: "The group has one member less that counts; with one more failure it may stop. While records are \
+             damaged the log frees no space, so M212 may follow.",
     done: "Keeps the replica out of votes and acknowledgements, keeps what can be read, and serves the \
            node's other groups. The other members go on.",
     remedy: "If the binary lacks the machine: start one that has it. If records are damaged: look for the \

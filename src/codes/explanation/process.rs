@@ -8,7 +8,7 @@ pub(super) const IO_URING_UNAVAILABLE: Explanation = Explanation {
               causes: kernel.io_uring_disabled is 1 or 2 (RHEL 9 sets 2), a container's seccomp profile \
               forbids io_uring, or the kernel is older than 6.1.",
     danger: "The node does not start; its groups have one member less until it does. Data is in no danger.",
-    done: "Refused before the first byte was written, and gave the lock of the data directory back.",
+    done: "Refused before anything of the node was touched, and gave the lock of the data directory back.",
     remedy: "Run Linux 6.1 or later; set `sysctl -w kernel.io_uring_disabled=0` (and in /etc/sysctl.d, so \
              that it survives a reboot); in a container allow io_uring_setup, io_uring_enter and \
              io_uring_register in its seccomp profile. With ENOMEM raise the limit of locked memory.",
@@ -115,8 +115,8 @@ pub(super) const STOP_TOO_LONG: Explanation = Explanation {
               was waiting for what never came. The shard was dropped as it was.",
     danger: "Little: stopping so is like a crash of the process, and crashes are survived. The groups that \
              it led are without a leader until the others notice, for an election timeout.",
-    done: "Told connections that it leaves, dropped the shard and ended the process. What was acknowledged \
-           is durable, and recovery at the next start finds it.",
+    done: "Closed its connections, dropped the shard and ended the process in good order with 0. What was \
+           acknowledged is durable, and recovery at the next start finds it.",
     remedy: "Start the node again as usual. If it happens at every stop, look at the disk (a write that \
              hangs) and at whether the other members are reachable, since leadership is handed to them.",
     avoid: "Do not send SIGKILL after a second or two: give a service a minute to stop (TimeoutStopSec=).",

@@ -20,8 +20,8 @@ pub(super) const UNREACHABLE: Explanation = Explanation {
               status` it names a node of the cluster that does not answer.",
     danger: "Of a command: none, nothing was changed. Of a node in `margay status`: its groups live with one \
              failure less to spare, or with too few members if more nodes are down.",
-    done: "Tried the nodes that were named until the time was over. The servers try to reach a lost peer \
-           again every second by themselves.",
+    done: "Tried every node that was named. Between servers a lost peer is tried again all the time, at \
+           least once a second.",
     remedy: "Start the node, or correct the address. `ss -ltn` on its machine shows whether it listens, and \
              on which interface. Without --endpoints the node of this machine is asked.",
     avoid: "Do not restart the nodes that do answer: they may be the majority that is left.",
@@ -39,7 +39,7 @@ pub(super) const TIMED_OUT: Explanation = Explanation {
               was a question, or every node said so.",
     danger: "None by itself. A cluster that cannot answer may lack a leader: too few of its nodes are up, or \
              they do not reach each other.",
-    done: "Asked again and again until --timeout was over.",
+    done: "Asked again, wherever the answer may change, until --timeout was over.",
     remedy: "Look at `margay status`: groups without a leader and nodes that are down stand there. Repeat \
              the command, with a longer --timeout if the nodes are merely busy.",
     avoid: "Do not conclude from it that the node is dead, and do not restart nodes one after the other to \
@@ -72,7 +72,7 @@ pub(super) const OUTCOME_UNKNOWN: Explanation = Explanation {
               leader lost its office meanwhile. It may have been carried out, may still be, or never will \
               be.",
     danger: "Whoever takes it for refused and does something else instead may end up with both.",
-    done: "Asked for the outcome until --timeout was over.",
+    done: "Asked on until --timeout was over, because such a request may be repeated, and nobody could tell.",
     remedy: "Repeat the very same command: bootstrap and keyspace create may be repeated safely, and say \
              whether it was done before. Or look: `margay keyspace list`, `margay status`.",
     avoid: "Do not change the name or an option when you repeat it: that is another request, and then there \

@@ -29,6 +29,9 @@ enum CheckVerb {
 
 /// Find everything that is wrong with the settings that `run` would get
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Exits with 10 when something is wrong, and with 3 when a file cannot be read."
+)]
 struct CheckConfig {
     #[command(flatten)]
     settings: SettingOptions,

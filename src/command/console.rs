@@ -89,8 +89,8 @@ pub(super) fn columns(rows: &[(&str, &str)]) -> String {
     lines(&table)
 }
 
-/// Wide enough for sentences, narrow enough for half a screen.
-const PAGE_COLUMNS: u16 = 100;
+/// As wide as the narrowest console that somebody on call may sit at.
+const PAGE_COLUMNS: u16 = 80;
 
 fn lines(table: &Table) -> String {
     // The library pads every cell; the first column stands at the margin.

@@ -216,7 +216,7 @@ mod tests {
                 assert!(text.contains(&format!("\n{part} ")), "{part}: {text}");
             }
             for line in text.lines() {
-                assert!(line.chars().count() <= 100, "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
             }
         }
     }

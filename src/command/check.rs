@@ -49,7 +49,7 @@ struct Report {
 #[derive(Serialize)]
 struct Row {
     code: u16,
-    situation: &'static str,
+    title: &'static str,
     /// `setting`, `file`, `profile` or `flag`.
     subject: &'static str,
     name: String,
@@ -106,7 +106,7 @@ fn row(problem: &Problem) -> Row {
     };
     Row {
         code: problem.code.number(),
-        situation: problem.code.title(),
+        title: problem.code.title(),
         subject: problem.subject.kind(),
         name: problem.subject.name().to_owned(),
         value: problem.value.clone(),

@@ -3,7 +3,7 @@
 
 use super::Outcome;
 use super::argument_value;
-use super::console::{Console, columns, table};
+use super::console::{Console, paragraphs, table};
 use crate::codes::{Code, Exit, Explanation};
 use clap::Args;
 use serde::Serialize;
@@ -27,7 +27,7 @@ struct List {
 #[derive(Serialize)]
 struct Row {
     code: u16,
-    situation: &'static str,
+    title: &'static str,
     /// What a process that stops for it exits with; null when it is only reported.
     exit: Option<u8>,
 }
@@ -68,7 +68,7 @@ impl Explain {
 fn row(code: Code) -> Row {
     Row {
         code: code.number(),
-        situation: code.title(),
+        title: code.title(),
         exit: exit_number(code),
     }
 }
@@ -95,7 +95,7 @@ fn text(code: Code, explanation: &Explanation) -> String {
         ("concerns", &concerns),
         ("exit", &exit),
     ];
-    format!("{code} {}\n\n{}", code.title(), columns(&parts))
+    format!("{code} {}\n\n{}", code.title(), paragraphs(&parts))
 }
 
 fn list_text() -> String {

@@ -27,7 +27,7 @@ fn a_code_is_one_object_for_programs() {
     let report: Value = serde_json::from_str(run.succeeds()).expect("JSON");
     assert_eq!(report["schema"], 1);
     assert_eq!(report["code"], 110);
-    assert_eq!(report["situation"], "the data directory is locked");
+    assert_eq!(report["title"], "the data directory is locked");
     assert_eq!(report["exit"], 20);
     for part in ["meaning", "danger", "done", "remedy", "avoid"] {
         assert!(

@@ -1,7 +1,8 @@
 //! The stable codes of messages and the exit codes: an interface, like the wire.
 //!
 //! A code names one situation for ever. It stands in messages, logs and metrics, so scripts and runbooks may
-//! rest on it; a number is never given to another situation. The hundreds say what a situation is about:
+//! rest on it; a number is never given to another situation. `margay explain` tells the [`Explanation`] of each. The
+//! hundreds say what a situation is about:
 //!
 //! | codes | about |
 //! | --- | --- |
@@ -14,9 +15,11 @@
 //! | M400..M419 | connections of a running node |
 
 mod exit;
+mod explanation;
 mod failure;
 
 pub use exit::Exit;
+pub use explanation::Explanation;
 pub use failure::Failure;
 
 use std::fmt;
@@ -179,6 +182,13 @@ impl Code {
     pub const fn number(self) -> u16 {
         self as u16
     }
+
+    /// The code that has the number.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|code| code.number() == number)
+    }
 }
 
 impl fmt::Display for Code {
@@ -198,6 +208,14 @@ mod tests {
             numbers.windows(2).all(|pair| pair[0] < pair[1]),
             "{numbers:?}"
         );
+    }
+
+    #[test]
+    fn every_number_leads_back_to_its_code() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_number(code.number()), Some(*code));
+        }
+        assert_eq!(Code::from_number(0), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::arguments::{Color, Globals, Output};
 use crate::codes::Failure;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
@@ -71,10 +71,12 @@ impl Console {
 /// Rows below a header, in columns.
 pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows);
+    table.set_header(header);
+    aligned(table, rows)
+}
+
+fn aligned(mut table: Table, rows: impl Iterator<Item = Vec<String>>) -> String {
+    table.load_style(presets::NOTHING).add_rows(rows);
     // The library pads every cell; the first column stands at the margin.
     let lines: Vec<String> = table
         .lines()
@@ -86,6 +88,19 @@ pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
         })
         .collect();
     lines.join("\n")
+}
+
+/// As wide as the narrowest console that somebody on call may sit at.
+const PAGE_COLUMNS: u16 = 80;
+
+/// Texts beside their names, broken to the width of a page.
+pub(super) fn paragraphs(texts: &[(&str, &str)]) -> String {
+    let mut table = Table::new();
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(PAGE_COLUMNS);
+    let rows = texts.iter().map(|(name, text)| [*name, *text]);
+    aligned(table, rows.map(|row| row.map(str::to_owned).to_vec()))
 }
 
 #[cfg(test)]

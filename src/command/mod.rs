@@ -3,7 +3,8 @@
 //! ```text
 //!   arguments ──> verb ──> exit code
 //!                  │
-//!                  ├─ format, run        this machine: data directory, configuration, server
+//!                  ├─ format, run, ...   this machine: data directory, configuration, server
+//!                  ├─ explain            nothing at all: what the binary knows
 //!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
 //! ```
 //!
@@ -13,10 +14,12 @@
 mod argument_value;
 mod arguments;
 mod bootstrap;
+mod check;
 mod config;
 mod console;
 mod data_directory;
 mod endpoint;
+mod explain;
 mod format;
 mod identity;
 mod keyspace;
@@ -41,8 +44,11 @@ pub(crate) use run::{Serve, Start};
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<'_>) -> Exit {
     let Arguments { globals, verb } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(refusal) => return explain(&refusal),
+        Err(refusal) => return refuse(&refusal),
     };
+    if let Err(refusal) = verb.demand_no_file(&globals) {
+        return refuse(&refusal);
+    }
     let console = Console::new(&globals);
     let outcome = match verb {
         Verb::Format(format) => format.execute(&console, &globals),
@@ -50,7 +56,9 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
         Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
         Verb::Status(status) => status.execute(&console, &globals),
-        Verb::Config(config) => config.execute(&console),
+        Verb::Config(config) => config.execute(&console, &globals),
+        Verb::Check(check) => check.execute(&console, &globals),
+        Verb::Explain(explain) => explain.execute(&console),
     };
     match outcome {
         Ok(exit) => exit,
@@ -65,7 +73,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
 type Outcome = Result<Exit, Failure>;
 
 /// Prints help, version or what is wrong with the arguments.
-fn explain(refusal: &clap::Error) -> Exit {
+fn refuse(refusal: &clap::Error) -> Exit {
     // A reader who is gone needs no text.
     let _ = refusal.print();
     if refusal.exit_code() == 0 {

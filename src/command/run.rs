@@ -17,33 +17,19 @@ use super::data_directory::{LOCK_FILE, demand_direct_io, demand_formatted};
 use super::identity;
 use super::logging;
 use super::runtime_failure::runtime_failure;
-use super::settings;
+use super::settings::{self, SettingOptions};
 use super::version::version;
 use crate::codes::{Code, Exit, Failure};
-use crate::config::{Config, Cores, Layers};
+use crate::config::{Config, Cores};
 use crate::runtime::{DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, probe};
 use crate::storage::node_manifest::NodeManifest;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Run the server
 #[derive(Args, Debug)]
 pub(super) struct Run {
-    /// The node's data directory, made by `format`
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-
-    /// Settings for a kind of machine: a name, or a file
-    #[arg(long, value_name = "NAME|FILE")]
-    profile: Option<String>,
-
-    /// Cores to run on, a shard on each: auto, 0,2-5, or anywhere:2
-    #[arg(long, value_name = "LIST")]
-    cores: Option<String>,
-
-    /// One setting, above file and environment; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    settings: SettingOptions,
 }
 
 /// Runs the shards of a node until it stops, and gives why a shard gave up, if one did.
@@ -71,7 +57,7 @@ impl Run {
         globals: &Globals,
         serve: &Serve<'_>,
     ) -> Outcome {
-        let config = settings::resolve(console, &self.layers(globals)?)?;
+        let config = settings::resolve(console, &self.settings.layers(globals))?;
         let start = Start::prepare(config)?;
         console.note(&start.greeting());
         let _lines = logging::start(globals);
@@ -80,18 +66,6 @@ impl Run {
             // What it was is in the log, above.
             Some(code) => Err(Failure::new(code)),
         }
-    }
-
-    fn layers(&self, globals: &Globals) -> Result<Layers, Failure> {
-        let mut layers = settings::ambient(globals, self.profile.as_deref())?;
-        for assignment in &self.set {
-            layers.add_set(assignment)?;
-        }
-        settings::add_path(&mut layers, "data", self.data.as_deref(), "--data")?;
-        if let Some(cores) = &self.cores {
-            layers.add_flag("shards.cores", cores.clone(), "--cores")?;
-        }
-        Ok(layers)
     }
 }
 

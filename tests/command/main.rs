@@ -1,8 +1,10 @@
 //! The command line as people and scripts meet it: the binary is run, and its text and exit code are looked at.
 
+mod check;
 mod cluster;
 mod config;
 mod data_directory;
+mod explain;
 mod parsing;
 mod settings;
 

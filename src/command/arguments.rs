@@ -5,6 +5,7 @@ use super::bootstrap::Bootstrap;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::format::Format;
+use super::inspect::Inspect;
 use super::keyspace::Keyspace;
 use super::run::Run;
 use super::status::Status;
@@ -32,6 +33,7 @@ pub(super) enum Verb {
     Keyspace(Keyspace),
     Status(Status),
     Config(Config),
+    Inspect(Inspect),
 }
 
 /// Options that every verb takes.

@@ -4,6 +4,7 @@
 //!   arguments ──> verb ──> exit code
 //!                  │
 //!                  ├─ format, run        this machine: data directory, configuration, server
+//!                  ├─ inspect            files of a node that does not run; nothing is written
 //!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
 //! ```
 //!
@@ -19,6 +20,7 @@ mod data_directory;
 mod endpoint;
 mod format;
 mod identity;
+mod inspect;
 mod keyspace;
 mod logging;
 mod operator_failure;
@@ -51,6 +53,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
         Verb::Status(status) => status.execute(&console, &globals),
         Verb::Config(config) => config.execute(&console),
+        Verb::Inspect(inspect) => inspect.execute(&console, &globals),
     };
     match outcome {
         Ok(exit) => exit,

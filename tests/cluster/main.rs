@@ -7,6 +7,7 @@
 //! * `open_loop` — the load generator at a given rate.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
+//! * `inspect` — the files of nodes that do not run, whole and damaged.
 //! * `sandbox` — a process without io_uring.
 //! * `strangers` — bytes that are not ours.
 
@@ -14,6 +15,7 @@ mod harness;
 
 mod failures;
 mod formation;
+mod inspect;
 mod open_loop;
 mod pauses;
 mod refusals;

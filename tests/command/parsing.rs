@@ -6,14 +6,30 @@ use super::margay;
 fn help_lists_every_verb_and_ends_well() {
     let run = margay(&["--help"]);
     let help = run.succeeds();
-    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
+    for verb in [
+        "format",
+        "run",
+        "bootstrap",
+        "keyspace",
+        "status",
+        "config",
+        "inspect",
+    ] {
         assert!(help.contains(verb), "{help}");
     }
 }
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
+    for verb in [
+        "format",
+        "run",
+        "bootstrap",
+        "keyspace",
+        "status",
+        "config",
+        "inspect",
+    ] {
         let run = margay(&[verb, "--help"]);
         assert!(run.succeeds().contains("Usage: margay"), "{run:?}");
     }
@@ -32,6 +48,10 @@ fn help_fits_the_screen_and_is_the_same_long_and_short() {
         &["status"],
         &["config"],
         &["config", "reference"],
+        &["inspect"],
+        &["inspect", "manifest"],
+        &["inspect", "log"],
+        &["inspect", "verify"],
     ] {
         let (long, short) = ([verb, &["--help"]].concat(), [verb, &["-h"]].concat());
         let run = margay(&long);
@@ -86,6 +106,11 @@ fn arguments_that_make_no_sense_are_usage() {
             "--replicas",
             "0",
         ],
+        &["inspect"],
+        &["inspect", "logs"],
+        &["inspect", "log", "--group", "one"],
+        &["inspect", "log", "--from", "1"],
+        &["inspect", "log", "--group", "1", "--from", "2", "--to", "1"],
     ] {
         margay(arguments).fails_with(2, &[]);
     }

@@ -112,8 +112,8 @@ impl Router {
         route.member(Some(map), group, self.start)
     }
 
-    /// The members to ask queries: all, or all but the leader where there are others. Empty without a map, or when the map
-    /// has no such group.
+    /// The members to ask queries: all, or all but the leader where there are others. Empty without a map, or when the
+    /// map has no such group.
     pub(crate) fn readers(&self, group: GroupId, spares_leader: bool) -> Vec<NodeId> {
         let members = self.map.as_ref().and_then(|map| map.group(group));
         let mut members = members.map_or_else(Vec::new, |group| group.members.clone());

@@ -7,6 +7,7 @@ use super::config::Config;
 use super::endpoint::Endpoint;
 use super::explain::Explain;
 use super::format::Format;
+use super::inspect::Inspect;
 use super::keyspace::Keyspace;
 use super::run::Run;
 use super::status::Status;
@@ -37,6 +38,7 @@ pub(super) enum Verb {
     Config(Config),
     Check(Check),
     Explain(Explain),
+    Inspect(Inspect),
 }
 
 impl Verb {
@@ -44,7 +46,7 @@ impl Verb {
     /// whoever gives it without knowing.
     const fn reads_file(&self) -> bool {
         match self {
-            Self::Format(_) | Self::Run(_) | Self::Check(_) => true,
+            Self::Format(_) | Self::Run(_) | Self::Check(_) | Self::Inspect(_) => true,
             Self::Config(config) => config.reads_file(),
             Self::Bootstrap(_) | Self::Keyspace(_) | Self::Status(_) | Self::Explain(_) => false,
         }
@@ -59,7 +61,7 @@ impl Verb {
             Some(path) if !self.reads_file() => {
                 let text = format!(
                     "this verb reads no configuration, so `--config {}` would do nothing\n\n  \
-                     It belongs to: format, run, check config, config show",
+                     It belongs to: format, run, inspect, check config, config show",
                     path.display()
                 );
                 Err(Arguments::command().error(ErrorKind::ArgumentConflict, text))

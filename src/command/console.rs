@@ -33,6 +33,11 @@ impl Console {
         }
     }
 
+    /// The form of results, for those that are printed piece by piece.
+    pub(super) fn output(&self) -> Output {
+        self.output
+    }
+
     /// Prints a result: the object for programs, or the text for people.
     pub(super) fn result<T: Serialize>(&self, object: &T, text: impl FnOnce(&T) -> String) {
         let line = match self.output {

@@ -4,6 +4,7 @@
 //!   arguments ──> verb ──> exit code
 //!                  │
 //!                  ├─ format, run, ...   this machine: data directory, configuration, server
+//!                  ├─ inspect            files of a node that does not run; nothing is written
 //!                  ├─ explain            nothing at all: what the binary knows
 //!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
 //! ```
@@ -22,6 +23,7 @@ mod endpoint;
 mod explain;
 mod format;
 mod identity;
+mod inspect;
 mod keyspace;
 mod logging;
 mod operator_failure;
@@ -59,6 +61,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Config(config) => config.execute(&console, &globals),
         Verb::Check(check) => check.execute(&console, &globals),
         Verb::Explain(explain) => explain.execute(&console),
+        Verb::Inspect(inspect) => inspect.execute(&console, &globals),
     };
     match outcome {
         Ok(exit) => exit,

@@ -8,6 +8,7 @@
 //! * `shards` — nodes with several cores each.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
+//! * `inspect` — the files of nodes that do not run, whole and damaged.
 //! * `sandbox` — a process without io_uring.
 //! * `strangers` — bytes that are not ours.
 
@@ -15,6 +16,7 @@ mod harness;
 
 mod failures;
 mod formation;
+mod inspect;
 mod open_loop;
 mod pauses;
 mod refusals;

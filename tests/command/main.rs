@@ -5,6 +5,7 @@ mod cluster;
 mod config;
 mod data_directory;
 mod explain;
+mod inspect;
 mod parsing;
 mod settings;
 

@@ -108,6 +108,11 @@ fn arguments_that_make_no_sense_are_usage() {
             "--replicas",
             "0",
         ],
+        &["inspect"],
+        &["inspect", "logs"],
+        &["inspect", "log", "--group", "one"],
+        &["inspect", "log", "--from", "1"],
+        &["inspect", "log", "--group", "1", "--from", "2", "--to", "1"],
     ] {
         margay(arguments).fails_with(2, &[]);
     }

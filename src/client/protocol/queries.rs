@@ -111,8 +111,8 @@ impl Protocol {
         Route::Wait
     }
 
-    /// A member that a connection stands to: the slot's own, or the next one, and only if there is no other the one that
-    /// could not answer. All on the way are dialed, so that a member that cannot be reached is passed over.
+    /// A member that a connection stands to: the slot's own, or the next one, and only if there is no other the one
+    /// that could not answer. All on the way are dialed, so that a member that cannot be reached is passed over.
     fn route_to_member(&mut self, group: GroupId, passed_over: Option<NodeId>, slot: u32) -> Route {
         let spares_leader = self.options.read_from == ReadFrom::Followers;
         let mut members = self.router.readers(group, spares_leader);

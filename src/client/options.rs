@@ -5,7 +5,7 @@
 /// Wherever the answer comes from, it is as fresh as the query's level demands: a follower confirms a linearizable
 /// read with the leader, and answers once it has applied that far. It costs the leader a word instead of the work.
 ///
-/// Queries of a session go to the leader all the same: it has the session's commands that are under way, in their order.
+/// Queries of a session go to the leader all the same: it has the session's commands that are under way, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadFrom {
     /// The leader of the group.

@@ -7,6 +7,8 @@
 //!   hint(term >= known) ──> leader known ──unreachable, "not me"──> unknown: members[cursor], cursor + 1, ...
 //! ```
 
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, NodeId, ShardId, Term};
 use margay_wire::admin::Map;
 use std::collections::BTreeMap;
@@ -43,11 +45,11 @@ impl Router {
 
     /// Takes a map, unless it is older than the one at hand; its hints count like any.
     pub(crate) fn install(&mut self, map: Map) {
-        if self
-            .map
-            .as_ref()
-            .is_some_and(|known| known.version > map.version)
-        {
+        let known = self.map.as_ref();
+        let is_older = known.is_some_and(|known| known.version > map.version);
+        #[cfg(feature = "mutants")]
+        let is_older = is_older && !mutant::is(Mutant::OlderMapTaken);
+        if is_older {
             return;
         }
         for group in &map.groups {

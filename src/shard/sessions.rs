@@ -15,6 +15,8 @@ use margay_machine::{
 };
 use margay_raft::EntryKind;
 use margay_types::SequenceNumber;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_wire::client::{Attach, Attached, Attachment as AttachmentNumber, KeepAliveItem};
 use margay_wire::code::Code;
 use margay_wire::refusal::Refusal;
@@ -181,6 +183,10 @@ impl Hosted {
         reign
             .keep_alives
             .take_due(&self.host, now, REFRESHES_PER_ENTRY_MAX, &mut refreshes);
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::KeepAlivesUnwritten) {
+            refreshes.clear();
+        }
         let mut due = Vec::new();
         self.host
             .due_for_expiry(now, DUE_PER_ENTRY_MAX, &reign.keep_alives, &mut due);

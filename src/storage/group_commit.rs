@@ -19,6 +19,8 @@ use super::witness::{Witness, WitnessItem};
 use crate::limits::WITNESSED_BATCHES_MAX;
 use margay_raft::WriteId;
 use margay_types::GroupId;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use std::collections::VecDeque;
 
 /// Does a write need a witness of its own, and a slot?
@@ -163,6 +165,15 @@ impl GroupCommit {
     /// # Panics
     /// If no such write is under way.
     pub(crate) fn on_returned(&mut self, sequence: u64) -> Vec<Durable> {
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::DurableOutOfOrder) {
+            if sequence <= self.durable {
+                return Vec::new();
+            }
+            let before = |write: &&mut Write| write.item.sequence < sequence;
+            let before = self.under_way.iter_mut().filter(before);
+            before.for_each(|write| write.has_returned = true);
+        }
         let mut writes = self.under_way.iter_mut();
         let write = writes.find(|write| write.item.sequence == sequence && !write.has_returned);
         let write = write.unwrap_or_else(|| panic!("batch {sequence} is not under way"));

@@ -11,8 +11,6 @@ use crate::shard::shard::Shard;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Room, Slice};
 use margay_raft::{AppendEntries, Message};
-#[cfg(feature = "mutants")]
-use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::MapNode;
 use margay_wire::frame::{Frame, FrameKind};
@@ -202,10 +200,6 @@ impl<S: Seams> Shard<S> {
                 .map(|member| member.number)
                 .collect();
             if hosted.peer_lives.insert(peer.node, life) == Some(life) {
-                continue;
-            }
-            #[cfg(feature = "mutants")]
-            if mutant::is(Mutant::EarlierLifeUnnoticed) {
                 continue;
             }
             for number in numbers {

@@ -194,8 +194,9 @@ pub const STOP_TICKS: u64 = 50;
 pub const TRANSFER_SILENCE_TICKS: u32 = 30;
 /// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
 pub const REGISTERED_BLOCKS: u16 = 2;
-/// Messages for another shard of the node that it has not taken; past it no request hops there.
-pub const HOPS_WAITING_MAX: usize = 1_024;
+/// Bytes of frames that hopped to another shard of the node, and that it has not taken; past it no request hops there.
+pub const HOP_BYTES_MAX: usize = 8 * MIB;
+const _: () = assert!(FRAME_BYTES_MAX <= HOP_BYTES_MAX, "any frame can hop");
 /// Questions of operators under way that all shards of a node must be asked for.
 pub const SURVEYS_MAX: usize = 256;
 /// So many ticks a shard has to answer one.

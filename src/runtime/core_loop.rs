@@ -21,7 +21,7 @@ use super::executor::Shards;
 use super::facts::Facts;
 use super::handover::HandedSocket;
 use super::helper::{Helper, JobAnswer};
-use super::limits::{LETTERS_MAX, SLICE, TICK};
+use super::limits::{EARLY_SOCKETS_MAX, LETTERS_MAX, SLICE, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
@@ -486,7 +486,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             (Stage::Running, Some(core)) => {
                 network.on_handed(ring, handed, &mut Surroundings { core, now_ns });
             }
-            (Stage::Starting, _) if self.early_sockets.len() < LETTERS_MAX => {
+            (Stage::Starting, _) if self.early_sockets.len() < EARLY_SOCKETS_MAX => {
                 self.early_sockets.push(handed);
             }
             (

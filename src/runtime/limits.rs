@@ -31,6 +31,9 @@ pub const KEPT_SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
 /// Letters that may wait for a core.
 pub const LETTERS_MAX: usize = 4_096;
 
+/// Sockets that wait for a core that still recovers; those who are turned away come again.
+pub const EARLY_SOCKETS_MAX: usize = 256;
+
 /// Shortest wait before a peer is dialed again.
 pub const REDIAL_MIN: Duration = Duration::from_millis(20);
 

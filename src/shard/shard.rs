@@ -385,6 +385,7 @@ impl<S: Seams> Shard<S> {
             }
         }
         self.submit();
+        self.tell_taken();
         self.means.flush_peers();
         if let Some(error) = self.means.failure.take() {
             self.fail(error.into());

@@ -81,10 +81,6 @@ impl Outbox for TestOutbox {
     fn send_sibling(&mut self, shard: ShardId, _: SiblingMessage) {
         unreachable!("a node of one shard has no shard {shard}")
     }
-
-    fn sibling_backlog(&self, _: ShardId) -> usize {
-        0
-    }
 }
 
 /// Small, so that a test fills segments and pools in a moment.

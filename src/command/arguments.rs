@@ -5,7 +5,10 @@ use super::bootstrap::Bootstrap;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::format::Format;
+use super::group::Group;
+use super::health::Health;
 use super::keyspace::Keyspace;
+use super::node::Node;
 use super::run::Run;
 use super::status::Status;
 use super::version::version;
@@ -31,6 +34,9 @@ pub(super) enum Verb {
     Bootstrap(Bootstrap),
     Keyspace(Keyspace),
     Status(Status),
+    Health(Health),
+    Node(Node),
+    Group(Group),
     Config(Config),
 }
 

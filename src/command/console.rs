@@ -71,10 +71,17 @@ impl Console {
 /// Rows below a header, in columns.
 pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows);
+    table.set_header(header);
+    aligned(table, rows)
+}
+
+/// Rows alone, in columns.
+pub(super) fn columns(rows: impl Iterator<Item = Vec<String>>) -> String {
+    aligned(Table::new(), rows)
+}
+
+fn aligned(mut table: Table, rows: impl Iterator<Item = Vec<String>>) -> String {
+    table.load_style(presets::NOTHING).add_rows(rows);
     // The library pads every cell; the first column stands at the margin.
     let lines: Vec<String> = table
         .lines()

@@ -16,17 +16,27 @@ mod bootstrap;
 mod config;
 mod console;
 mod data_directory;
+mod effect_chains;
 mod endpoint;
 mod format;
+mod group;
+mod group_overview;
+mod group_show;
+mod health;
 mod identity;
 mod keyspace;
 mod logging;
+mod node;
 mod operator_failure;
 mod overview;
+#[cfg(test)]
+mod overview_samples;
+mod reason;
 mod run;
 mod runtime_failure;
 mod settings;
 mod status;
+mod survey;
 mod version;
 
 use crate::codes::{Exit, Failure};
@@ -50,6 +60,9 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
         Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
         Verb::Status(status) => status.execute(&console, &globals),
+        Verb::Health(health) => health.execute(&console, &globals),
+        Verb::Node(node) => node.execute(&console, &globals),
+        Verb::Group(group) => group.execute(&console, &globals),
         Verb::Config(config) => config.execute(&console),
     };
     match outcome {

@@ -142,6 +142,8 @@ codes! {
     NodeEnded = 160, NotReached, "a node has ended";
     /// A node that `dev` started was told to stop, and did not in time.
     NodeKilled = 161, NotReached, "a node did not stop in time";
+    /// A process was to end with the one that started it, and that had ended before.
+    ParentEnded = 162, NotReached, "whoever started this process has ended";
 
     /// A durable write failed; nothing that it carried was acknowledged.
     LogDeviceFailed = 201, LogDeviceFailed, "the log device failed";

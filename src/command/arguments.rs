@@ -3,6 +3,7 @@
 use super::argument_value;
 use super::bootstrap::Bootstrap;
 use super::config::Config;
+use super::dev::Dev;
 use super::endpoint::Endpoint;
 use super::format::Format;
 use super::group::Group;
@@ -31,6 +32,7 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     Format(Format),
     Run(Run),
+    Dev(Dev),
     Bootstrap(Bootstrap),
     Keyspace(Keyspace),
     Status(Status),
@@ -86,6 +88,10 @@ pub(super) struct Globals {
     /// Print what happens on the way, and where settings come from
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
+
+    /// The process to end with, whoever started this one
+    #[arg(long, global = true, hide = true, value_name = "PROCESS")]
+    pub(super) parent: Option<i32>,
 
     /// Colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]

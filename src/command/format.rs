@@ -57,7 +57,11 @@ impl Format {
     }
 }
 
-fn format(directory: &Path) -> Result<Incarnation, Failure> {
+/// Makes a blank node of an empty directory.
+///
+/// # Errors
+/// What is in the way: files, permissions, a file system that is not fit.
+pub(super) fn format(directory: &Path) -> Result<Incarnation, Failure> {
     demand_empty(directory)?;
     let _lock = DirectoryLock::acquire(directory).map_err(runtime_failure)?;
     demand_direct_io(&directory.join(LOCK_FILE))?;

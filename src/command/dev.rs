@@ -52,12 +52,12 @@ const PORT_MAX: i64 = u16::MAX as i64 - VOTERS_MAX as i64;
 /// Run a cluster on this machine, in the foreground, until Ctrl-C
 #[derive(Args, Debug)]
 pub(super) struct Dev {
-    /// How many nodes; 3 when it is left out
+    /// How many nodes [default: 3]
     #[arg(short = 'n', long = "nodes", value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=VOTERS_MAX as i64))]
     nodes: Option<u16>,
 
-    /// Folder to keep the cluster in, and to find it in again; a temporary one when it is left out
+    /// Folder to keep the cluster in and find it again; else it is temporary
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
@@ -65,7 +65,7 @@ pub(super) struct Dev {
     #[arg(long)]
     keep: bool,
 
-    /// Port of the first node, the others follow; 7400 when it is left out
+    /// Port of the first node; the others follow [default: 7400]
     #[arg(long, value_name = "PORT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=PORT_MAX))]
     port: Option<u16>,
@@ -139,14 +139,17 @@ impl Dev {
             endpoints,
             deadline: Deadline::after(START_TIME.max(globals.timeout)),
         };
-        let watched = match start.all_stages(&folder) {
-            Ok(report) => {
-                console.result(&report, |report| text(report, &folder));
-                watch(console, &signals, &mut nodes)
-            }
-            Err(Halt::Asked) => Ok(Exit::Done),
-            Err(Halt::Failed(failure)) => Err(failure),
-        };
+        let watched =
+            match start.all_stages(&folder) {
+                Ok(report) => {
+                    console.result(&report, |report| text(report, &folder));
+                    watch(console, &signals, &mut nodes)
+                }
+                Err(Halt::Asked) => Ok(Exit::Done),
+                Err(Halt::Failed(failure)) if folder.is_removed() => Err(failure
+                    .remedy("margay dev --keep   keeps the folder with the logs of all nodes")),
+                Err(Halt::Failed(failure)) => Err(failure),
+            };
         let stopped = nodes.stop(&signals);
         let exit = watched?;
         stopped?;
@@ -197,8 +200,8 @@ impl Start<'_> {
             if has_come.map_err(|error| Halt::Failed(runtime_failure(error)))? {
                 return Err(Halt::Asked);
             }
-            if let Some(failure) = self.nodes.take_ended().into_iter().next() {
-                return Err(Halt::Failed(failure));
+            if let Some(ended) = self.nodes.take_ended().into_iter().next() {
+                return Err(Halt::Failed(ended.failure()));
             }
             let failure = match attempt(self, Deadline::after(ATTEMPT_TIME)) {
                 Ok(done) => return Ok(done),
@@ -269,11 +272,13 @@ fn demand_health(endpoints: &[String], attempt: Deadline) -> Result<(), Failure>
 fn watch(console: &Console, signals: &Signals, nodes: &mut DevNodes) -> Outcome {
     let mut exit = Exit::Done;
     while !signals.came_within(WATCH_PAUSE).map_err(runtime_failure)? {
-        for failure in nodes.take_ended() {
+        for ended in nodes.take_ended() {
+            let failure = ended.failure_among_others();
             console.fail(&failure);
             exit = failure.exit();
         }
         if !nodes.any_runs() {
+            console.note("no node is left");
             break;
         }
     }

@@ -10,15 +10,16 @@
 //! A folder that is not empty and has no `dev.json` is somebody else's, and is left alone.
 
 use super::data_directory::{demand_empty, demand_formatted, failed};
-use super::format::format;
+use super::format::{draw, format};
 use super::identity;
 use super::runtime_failure::runtime_failure;
 use crate::codes::{Code, Failure};
 use crate::runtime::DirectoryLock;
+use margay_types::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -183,14 +184,14 @@ impl DevFolder {
                 Err(failure) => return Err(failure),
             }
         }
-        for data in missing {
-            if is_formed {
-                return Err(Failure::new(Code::NotFormatted)
-                    .with("directory", data.display())
-                    .with("reason", "the cluster was formed with a node there")
-                    .remedy("put the directory back, or begin anew in another folder"));
-            }
-            format(&data).map_err(|failure| self.not_formatted(failure))?;
+        if is_formed && let Some(data) = missing.first() {
+            return Err(Failure::new(Code::NotFormatted)
+                .with("directory", data.display())
+                .with("reason", "the cluster was formed with a node there")
+                .remedy("put the directory back, or begin anew in another folder"));
+        }
+        for (data, incarnation) in missing.iter().zip(ascending(missing.len())?) {
+            format(data, incarnation).map_err(|failure| self.not_formatted(failure))?;
         }
         Ok(())
     }
@@ -278,6 +279,19 @@ fn read_plan(path: &Path) -> Result<Option<Plan>, Failure> {
     Ok(Some(plan))
 }
 
+/// Names for so many nodes. A cluster numbers its nodes in the order of their names, so ascending ones make the first
+/// place node 1.
+fn ascending(count: usize) -> Result<Vec<Incarnation>, Failure> {
+    let drawn: io::Result<Vec<Incarnation>> = (0..count).map(|_| draw()).collect();
+    let mut drawn = drawn.map_err(|error| {
+        Failure::new(Code::KernelRefused)
+            .with("call", "draw the names of nodes")
+            .with("reason", error)
+    })?;
+    drawn.sort_unstable();
+    Ok(drawn)
+}
+
 fn temporary(kept: Temporary) -> Result<TempDir, Failure> {
     tempfile::Builder::new()
         .prefix("margay-dev-")
@@ -286,7 +300,7 @@ fn temporary(kept: Temporary) -> Result<TempDir, Failure> {
         .map_err(|error| failed(&std::env::temp_dir(), &error))
 }
 
-fn port_refused(place: &DevPlace, age: Age, error: &std::io::Error) -> Failure {
+fn port_refused(place: &DevPlace, age: Age, error: &io::Error) -> Failure {
     let failure = |code| {
         Failure::new(code)
             .with("node", &place.name)

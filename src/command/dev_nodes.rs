@@ -38,6 +38,29 @@ pub(super) struct DevNode {
 #[derive(Debug)]
 pub(super) struct DevNodes(Vec<DevNode>);
 
+/// A node that ended by itself.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Which, how, and what it said last.
+    failure: Failure,
+    place: DevPlace,
+}
+
+impl Ended {
+    /// What is told when the whole gives up for it.
+    pub(super) fn failure(self) -> Failure {
+        self.failure
+    }
+
+    /// What is told when the others go on.
+    pub(super) fn failure_among_others(self) -> Failure {
+        let run_line = run_arguments(&self.place).join(" ");
+        self.failure
+            .with("log", self.place.log.display())
+            .remedy(format!("margay {run_line}   starts it again"))
+    }
+}
+
 impl DevNodes {
     /// Starts a process at each place.
     ///
@@ -66,10 +89,13 @@ impl DevNodes {
     }
 
     /// The nodes that ended by themselves since the last look.
-    pub(super) fn take_ended(&mut self) -> Vec<Failure> {
+    pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         let ended = |node: &mut DevNode| {
             let status = node.take_ended()?;
-            Some(node.ended(status))
+            Some(Ended {
+                failure: node.ended(status),
+                place: node.place.clone(),
+            })
         };
         self.0.iter_mut().filter_map(ended).collect()
     }
@@ -152,14 +178,7 @@ impl DevNode {
         Failure::new(Code::NodeEnded)
             .with("node", format!("{} {}", place.name, place.address))
             .with("ended", status)
-            .with("log", place.log.display())
             .with("it said", last_lines(&String::from_utf8_lossy(&said)))
-            .remedy(format!("margay {}   starts it again", self.run_line()))
-    }
-
-    /// What people type to run it by itself.
-    fn run_line(&self) -> String {
-        run_arguments(&self.place).join(" ")
     }
 }
 
@@ -249,11 +268,8 @@ mod tests {
         );
         let child = nodes.0[0].child.as_mut().expect("it was started");
         child.wait().expect("it is our child");
-        let ended = nodes.take_ended();
-        let [failure] = &ended[..] else {
-            panic!("{ended:?}")
-        };
-        let text = failure.to_string();
+        let ended = nodes.take_ended().pop().expect("it has ended");
+        let text = ended.failure_among_others().to_string();
         for words in [
             "M160",
             "n1 127.0.0.1:7400",

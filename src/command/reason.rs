@@ -218,13 +218,13 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// A time as people read it: below a second nobody counts, above it nobody reads the rest.
+/// A time as people read it: below a second in milliseconds, above it nobody reads these.
 pub(super) fn time(milliseconds: u64) -> String {
-    let time = match Duration::from_millis(milliseconds) {
-        short if short < Duration::from_secs(1) => short,
-        long => Duration::from_secs(long.as_secs()),
-    };
-    humantime::format_duration(time).to_string()
+    if milliseconds < 1_000 {
+        return format!("{milliseconds}ms");
+    }
+    let seconds = Duration::from_secs(milliseconds / 1_000);
+    humantime::format_duration(seconds).to_string()
 }
 
 #[cfg(test)]

@@ -125,3 +125,10 @@ fn a_row_says_where_and_for_how_long_and_not_the_title_twice() {
     );
     assert_eq!(rows(&[unknown])[0][1], "", "a code of a later version");
 }
+
+#[test]
+fn a_time_is_read_in_the_units_that_matter() {
+    for (milliseconds, text) in [(0, "0ms"), (999, "999ms"), (61_700, "1m 1s")] {
+        assert_eq!(time(milliseconds), text);
+    }
+}

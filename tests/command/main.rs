@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod data_directory;
+mod dev;
 mod parsing;
 mod settings;
 

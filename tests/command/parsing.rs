@@ -2,18 +2,31 @@
 
 use super::margay;
 
+const VERBS: [&str; 10] = [
+    "format",
+    "run",
+    "dev",
+    "bootstrap",
+    "keyspace",
+    "status",
+    "health",
+    "node",
+    "group",
+    "config",
+];
+
 #[test]
 fn help_lists_every_verb_and_ends_well() {
     let run = margay(&["--help"]);
     let help = run.succeeds();
-    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
+    for verb in VERBS {
         assert!(help.contains(verb), "{help}");
     }
 }
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["format", "run", "bootstrap", "keyspace", "status", "config"] {
+    for verb in VERBS {
         let run = margay(&[verb, "--help"]);
         assert!(run.succeeds().contains("Usage: margay"), "{run:?}");
     }
@@ -30,6 +43,13 @@ fn help_fits_the_screen_and_is_the_same_long_and_short() {
         &["keyspace", "create"],
         &["keyspace", "list"],
         &["status"],
+        &["dev"],
+        &["health"],
+        &["node"],
+        &["node", "list"],
+        &["group"],
+        &["group", "list"],
+        &["group", "show"],
         &["config"],
         &["config", "reference"],
     ] {
@@ -68,6 +88,18 @@ fn arguments_that_make_no_sense_are_usage() {
         &["bootstrap", "--name", "a b", "--nodes", "n1"],
         &["bootstrap", "--name", "a", "--nodes", ""],
         &["keyspace", "create", "a b", "--machine", "kv"],
+        &["dev", "-n", "0"],
+        &["dev", "-n", "8"],
+        &["dev", "-n"],
+        &["dev", "3"],
+        &["dev", "--port", "0"],
+        &["dev", "--port", "65535"],
+        &["health", "--wait", "5s"],
+        &["node"],
+        &["group", "show"],
+        &["group", "show", "x"],
+        &["group", "show", "-1"],
+        &["group", "list", "--keyspace", "a b"],
         &[
             "keyspace",
             "create",

@@ -22,6 +22,11 @@ pub(crate) const KEYSPACE: &str = "bench";
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until no other cluster of this run is there.
+pub(super) fn take_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Nodes, and the directory that all of theirs lie in.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -33,7 +38,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Nodes that run and belong to nothing.
     pub(crate) fn blank(count: usize) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = take_turn();
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let directory = directory.expect("the build folder is writable");
         let names = (1..=count).map(|number| format!("n{number}"));

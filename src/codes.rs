@@ -140,8 +140,8 @@ codes! {
 
     /// A node that `dev` started has ended, although nobody asked it to.
     NodeEnded = 160, NotReached, "a node has ended";
-    /// A node that `dev` started was told to stop, and did not in time.
-    NodeKilled = 161, NotReached, "a node did not stop in time";
+    /// A node that `dev` started was told to stop, and did not in the time that it had: it starts as after a crash.
+    NodeKilled = 161, NotReached, "a node had to be killed";
     /// A process was to end with the one that started it, and that had ended before.
     ParentEnded = 162, NotReached, "whoever started this process has ended";
 

@@ -166,7 +166,10 @@ impl Start<'_> {
                     .map_err(|error| operator_failure(error, Named::ByEndpoints))
             })?;
         }
-        self.stage(&format!("{} answer", counted(self.endpoints.len(), "node")));
+        self.stage(&format!(
+            "started {}",
+            counted(self.endpoints.len(), "node")
+        ));
         let bootstrap = Bootstrap::of(CLUSTER_NAME, &self.endpoints).map_err(Halt::Failed)?;
         let formed = self.insist(|start, attempt| bootstrap.form(start.console, attempt))?;
         let cluster = formed.cluster().to_string();

@@ -117,16 +117,21 @@ impl DevNodes {
                     outcome = outcome.and(Err(node.ended(status)));
                 }
             }
-            let is_over = deadline.left().is_none();
-            if self.any_runs() && (signals.came_within(PAUSE).unwrap_or(true) || is_over) {
-                return outcome.and(self.kill());
+            if !self.any_runs() {
+                break;
+            }
+            if signals.came_within(PAUSE).unwrap_or(true) {
+                return outcome.and(self.kill("a second signal came while it stopped"));
+            }
+            if deadline.left().is_none() {
+                return outcome.and(self.kill("it did not stop in time"));
             }
         }
         outcome
     }
 
     /// Ends what is left at once.
-    fn kill(&mut self) -> Result<(), Failure> {
+    fn kill(&mut self, why: &str) -> Result<(), Failure> {
         let mut outcome = Ok(());
         for node in &mut self.0 {
             let Some(child) = &mut node.child else {
@@ -138,7 +143,7 @@ impl DevNodes {
             node.child = None;
             let failure = Failure::new(Code::NodeKilled)
                 .with("node", &node.place.name)
-                .with("log", node.place.log.display());
+                .with("reason", why);
             outcome = outcome.and(Err(failure));
         }
         outcome
@@ -148,7 +153,7 @@ impl DevNodes {
 impl Drop for DevNodes {
     fn drop(&mut self) {
         // Nobody is left to whom it could be told.
-        let _ = self.kill();
+        let _ = self.kill("dev gave up");
     }
 }
 

@@ -133,6 +133,26 @@ fn a_dev_that_is_killed_outright_takes_its_nodes_along() {
     demand_gone(&nodes);
 }
 
+/// Look at the second signal: whoever asks twice does not want to wait.
+#[test]
+fn a_second_signal_kills_a_node_that_does_not_stop() {
+    let mut dev = Dev::place(2);
+    let port = dev.port();
+    dev.start(&["-n", "2", "--port", &port]);
+    let nodes = processes(&dev.ready());
+    kill_process(nodes[1], Signal::STOP).expect("it runs");
+    dev.tell(Signal::INT);
+    demand_gone(&nodes[..1]);
+    dev.tell(Signal::INT);
+    assert_eq!(dev.wait().code(), Some(4), "{}", dev.printed());
+    let printed = dev.printed();
+    assert!(
+        printed.contains("M161") && printed.contains("second signal"),
+        "{printed}"
+    );
+    demand_gone(&nodes);
+}
+
 #[test]
 fn a_node_that_cannot_start_ends_the_whole_with_its_last_words() {
     let mut dev = Dev::place(1);

@@ -13,7 +13,7 @@ use crate::histogram::Recorder;
 use crate::workload::{Kind, Workload};
 use margay_client::{Completion, Outcome, QueryKey, SessionKey};
 use margay_machine::Decode;
-use margay_resources::bench::Tally;
+use margay_resources::bench::{Appended, GrandTotal, Tally};
 use margay_types::{GroupId, Index, SequenceNumber, SessionId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,6 +34,15 @@ pub(crate) struct Account {
     seen: Index,
 }
 
+/// The newest state of a group that an answer told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// At this index.
+    pub(crate) index: Index,
+    /// So many commands of all sessions.
+    pub(crate) total: u64,
+}
+
 /// A read under way.
 #[derive(Clone, Copy, Debug)]
 struct Read {
@@ -41,6 +50,8 @@ struct Read {
     issued_ns: u64,
     /// Commands of the session that were complete when it was asked.
     completed: u64,
+    /// What any client had seen of the group then.
+    seen: Seen,
 }
 
 /// Operations that were not done.
@@ -77,6 +88,11 @@ pub(crate) struct Accounts {
     pub(crate) open_count: usize,
     by_slot: Vec<usize>,
     reads: Vec<Option<Read>>,
+    reads_session: bool,
+    /// Reads see whatever had been answered to anybody before.
+    demands_newest: bool,
+    /// By group, when reads are asked outside of sessions: whoever reads later sees no less.
+    group_seen: BTreeMap<GroupId, Seen>,
     refused: Option<Failure>,
     scratch: Vec<u8>,
 }
@@ -141,6 +157,9 @@ impl Accounts {
             open_count: 0,
             by_slot: Vec::new(),
             reads: Vec::new(),
+            reads_session: true,
+            demands_newest: true,
+            group_seen: BTreeMap::new(),
             refused: None,
             scratch: Vec::new(),
         };
@@ -148,6 +167,12 @@ impl Accounts {
             accounts.index(client);
         }
         accounts
+    }
+
+    /// Reads are asked outside of sessions: for the totals of the groups.
+    pub(crate) fn read_totals(&mut self, is_linearizable: bool) {
+        self.reads_session = false;
+        self.demands_newest = is_linearizable;
     }
 
     /// The client has a new session.
@@ -179,10 +204,12 @@ impl Accounts {
         }
         let account = &mut self.clients[client];
         account.reads += 1;
+        let seen = self.group_seen.get(&account.group);
         self.reads[slot] = Some(Read {
             client,
             issued_ns: now_ns,
             completed: account.completed(),
+            seen: seen.copied().unwrap_or_default(),
         });
     }
 
@@ -293,6 +320,12 @@ impl Accounts {
         if let Outcome::Done(output) = outcome {
             let place = account.place(sequence, index);
             self.check.on_output(place, account.chain, output);
+            if !self.reads_session
+                && let Ok(appended) = Appended::decode(output)
+            {
+                let total = appended.total.get();
+                self.note_seen(place.group, Seen { index, total });
+            }
             self.record(Kind::Write, (issued_ns, now_ns));
         } else {
             self.errors.writes += u64::from(self.is_measured(issued_ns));
@@ -311,14 +344,25 @@ impl Accounts {
         };
         account.seen = account.seen.max(index);
         let place = account.place(SequenceNumber::new(account.issued), index);
-        match Tally::decode(output) {
-            Ok(tally) => {
-                let count = tally.count.get();
-                self.check.on_tally(place, count, read.completed);
+        if self.reads_session {
+            let tally = Tally::decode(output).map_or(u64::MAX, |tally| tally.count.get());
+            self.check.on_tally(place, tally, read.completed);
+        } else {
+            let total = GrandTotal::decode(output).map_or(0, |answer| answer.total.get());
+            let seen = Seen { index, total };
+            if self.demands_newest {
+                self.check.on_total(place, seen, read.seen);
             }
-            Err(_) => self.check.on_tally(place, u64::MAX, read.completed),
+            self.note_seen(place.group, seen);
         }
         self.record(Kind::Read, (read.issued_ns, now_ns));
+    }
+
+    fn note_seen(&mut self, group: GroupId, seen: Seen) {
+        let known = self.group_seen.entry(group).or_default();
+        if seen.index > known.index {
+            *known = seen;
+        }
     }
 
     const fn is_measured(&self, issued_ns: u64) -> bool {

@@ -8,6 +8,7 @@
 //!
 //! The first rule that breaks is kept: what follows is mostly its consequence.
 
+use crate::accounts::Seen;
 use crate::chain::Chain;
 use crate::failure::{Exit, Failure};
 use crate::totals::{Totals, TotalsFault};
@@ -207,6 +208,17 @@ impl Check {
                 .with("completed before it", completed)
                 .with("issued after it", issued)
                 .with("got", count);
+            self.broken = Some(failure);
+        }
+    }
+
+    /// A linearizable read of a group's total: whatever had been answered to anybody before is in it.
+    pub(crate) fn on_total(&mut self, place: Place, got: Seen, before: Seen) {
+        if self.broken.is_none() && (got.index < before.index || got.total < before.total) {
+            let failure = broken_at("a read saw an older state than was answered before", place)
+                .with("index before", before.index)
+                .with("total before", before.total)
+                .with("total", got.total);
             self.broken = Some(failure);
         }
     }

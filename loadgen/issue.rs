@@ -7,13 +7,14 @@
 //! ```
 
 use crate::failure::{Exit, Failure};
+use crate::options::Readers;
 use crate::pacer::{Pacer, QUEUE_MAX, QueueFull};
 use crate::repeat_link::Repeated;
 use crate::worker::Worker;
 use crate::workload::Kind;
 use margay_client::protocol::Question;
 use margay_machine::{Command, CommandHeader, Encode, Query};
-use margay_resources::bench::{Append, Bench, Mine};
+use margay_resources::bench::{Append, Bench, Mine, Total};
 use margay_types::{Index, OperationId, SequenceNumber};
 
 /// One command of so many is sent twice.
@@ -27,6 +28,7 @@ const SENDS_PER_FLUSH: usize = 256;
 
 const APPEND: OperationId = <Append<'_> as Command<Bench>>::OPERATION;
 const MINE: OperationId = <Mine as Query<Bench>>::OPERATION;
+const TOTAL: OperationId = <Total as Query<Bench>>::OPERATION;
 
 impl Worker<'_> {
     /// Issues what may be issued now.
@@ -144,17 +146,22 @@ impl Worker<'_> {
         if account.session.is_none() {
             return false;
         }
+        // The leader is asked for what it has of the session; other members, outside of any, for the total.
+        let is_of_session = self.options.readers() == Readers::Leader;
         let question = Question {
-            session: Some(account.key),
+            session: is_of_session.then_some(account.key),
             group: account.group,
-            operation: MINE,
+            operation: if is_of_session { MINE } else { TOTAL },
             level: self.options.level().query_level(),
             deadline_ns: u64::MAX,
         };
         let query = self
             .driver
             .protocol
-            .ask(question, |out| Mine {}.encode(out));
+            .ask(question, |out| match is_of_session {
+                true => Mine {}.encode(out),
+                false => Total {}.encode(out),
+            });
         self.accounts.on_read_issued(client, query, from_ns);
         true
     }

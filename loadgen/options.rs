@@ -3,6 +3,7 @@
 use crate::rate::{Arrival, Rate};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
+use margay_client::ReadFrom;
 use margay_resources::bench::SEQUENCE_BYTES;
 use margay_wire::client::QueryLevel;
 use std::path::PathBuf;
@@ -74,6 +75,35 @@ impl Level {
     }
 }
 
+/// Who is asked reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Readers {
+    /// The leader of each group.
+    Leader,
+    /// The others.
+    Followers,
+    /// All members.
+    Any,
+}
+
+impl Readers {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Followers => "followers",
+            Self::Any => "any",
+        }
+    }
+
+    pub(crate) const fn read_from(self) -> ReadFrom {
+        match self {
+            Self::Leader => ReadFrom::Leader,
+            Self::Followers => ReadFrom::Followers,
+            Self::Any => ReadFrom::Any,
+        }
+    }
+}
+
 /// Drive a cluster, in a closed loop or at a given rate; starts one when no endpoint is given
 #[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct Run {
@@ -123,13 +153,17 @@ pub(crate) struct Run {
     #[arg(long, value_enum)]
     arrival: Option<Arrival>,
 
-    /// Share of reads, 0 to 1. All are asked at the group's leader, where its session is
+    /// Share of reads, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) reads: f64,
 
     /// How fresh the answers to reads must be [default: linearizable]
     #[arg(long, value_enum, requires = "reads")]
     level: Option<Level>,
+
+    /// Who is asked the reads: the group's leader, its followers in turn, or all members [default: leader]
+    #[arg(long, value_enum, requires = "reads")]
+    read_from: Option<Readers>,
 
     /// Time before the measured one
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
@@ -190,6 +224,11 @@ impl Run {
         self.level.unwrap_or(Level::Linearizable)
     }
 
+    /// Who is asked reads.
+    pub(crate) fn readers(&self) -> Readers {
+        self.read_from.unwrap_or(Readers::Leader)
+    }
+
     /// How the sends of an open loop are spread.
     pub(crate) fn arrival(&self) -> Arrival {
         self.arrival.unwrap_or(Arrival::Constant)
@@ -215,6 +254,12 @@ impl Run {
         }
         if self.level.is_some() && self.reads == 0.0 {
             return Err("--level is for reads, and --reads is 0");
+        }
+        if self.read_from.is_some() && self.reads == 0.0 {
+            return Err("--read-from is for reads, and --reads is 0");
+        }
+        if self.readers() != Readers::Leader && self.level() == Level::Sequential {
+            return Err("--level sequential is for the leader: it has the commands of the session");
         }
         if u32::from(self.connections()) > self.clients {
             return Err("--connections above --clients: a client has one connection");

@@ -66,6 +66,7 @@ pub(crate) struct Shape {
     pub(crate) size_bytes: u32,
     pub(crate) reads: f64,
     pub(crate) level: &'static str,
+    pub(crate) read_from: &'static str,
     /// Null: a closed loop.
     pub(crate) rate_per_s: Option<u64>,
     /// Null: a closed loop.

@@ -37,6 +37,7 @@ pub(crate) fn report() -> Report {
             size_bytes: 256,
             reads: 0.0,
             level: "linearizable",
+            read_from: "leader",
             rate_per_s: None,
             arrival: None,
             warmup_s: 1.0,
@@ -96,7 +97,7 @@ fn the_object_has_the_keys_that_scripts_rest_on() {
         r#""file_system":"ext4","write_cache":"write back","fua":false},"virtual":true},"#,
         r#""cluster":{"spawned":true,"nodes":3,"shards":1,"groups":4,"machine":"bench"},"#,
         r#""workload":{"clients":64,"in_flight":16,"size_bytes":256,"reads":0.0,"#,
-        r#""level":"linearizable","rate_per_s":null,"arrival":null,"warmup_s":1.0,"#,
+        r#""level":"linearizable","read_from":"leader","rate_per_s":null,"arrival":null,"warmup_s":1.0,"#,
         r#""duration_s":5.0},"operations":{"write":{"count":1000000,"errors":0,"per_s":200000.0,"#,
         r#""latency_us":{"min":310.5,"p50":900.0,"p90":1500.25,"p99":4800.0,"p999":12000.0,"#,
         r#""p9999":48000.0,"max":61000.0}}},"server_cpu_us_per_operation":4.5,"#,
@@ -149,7 +150,7 @@ pub(crate) fn open_report() -> Report {
 fn an_open_loop_tells_its_rate_and_how_late_the_generator_was() {
     let json = open_report().json();
     for part in [
-        r#""reads":0.25,"level":"linearizable","rate_per_s":200000,"arrival":"poisson","#,
+        r#""reads":0.25,"level":"linearizable","read_from":"leader","rate_per_s":200000,"arrival":"poisson","#,
         r#""generator":{"late_us_p99":62.5,"valid":true,"late_count":1204,"waited_count":1100},"#,
     ] {
         assert!(json.contains(part), "{part} is not in {json}");

@@ -231,6 +231,7 @@ fn shape(options: &Run) -> Shape {
         size_bytes: options.size,
         reads: options.reads,
         level: options.level().name(),
+        read_from: options.readers().name(),
         rate_per_s: options.rate.map(Rate::per_s),
         arrival: options.rate.map(|_| options.arrival().name()),
         warmup_s: options.warmup.as_secs_f64(),

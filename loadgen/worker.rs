@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::options::Run;
+use crate::options::{Readers, Run};
 use crate::pacer::Pacer;
 use crate::repeat::{Members, Repeater};
 use crate::report_text;
@@ -26,6 +26,7 @@ use crate::workload::{Workload, mix};
 use margay_client::epoll::Driver;
 use margay_client::{Options, Protocol};
 use margay_types::{ClientId, GroupId, Index};
+use margay_wire::client::QueryLevel;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::thread::set_current_timer_slack;
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ impl<'a> Worker<'a> {
         let settings = Options {
             session_timeout_ms: SESSION_TIMEOUT_MS,
             connections_per_shard: options.connections(),
+            read_from: options.readers().read_from(),
             ..Options::default()
         };
         let mut protocol = Protocol::new(settings, cluster.endpoints().to_vec(), client, seed);
@@ -113,6 +115,11 @@ impl<'a> Worker<'a> {
             issued_count: 0,
             is_issuing: false,
         };
+        if options.readers() != Readers::Leader {
+            let level = options.level().query_level();
+            let is_linearizable = level >= QueryLevel::BoundedLinearizable;
+            worker.accounts.read_totals(is_linearizable);
+        }
         worker.await_sessions()?;
         Ok(worker)
     }

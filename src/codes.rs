@@ -1,7 +1,8 @@
 //! The stable codes of messages and the exit codes: an interface, like the wire.
 //!
 //! A code names one situation for ever. It stands in messages, logs and metrics, so scripts and runbooks may
-//! rest on it; a number is never given to another situation. The hundreds say what a situation is about:
+//! rest on it; a number is never given to another situation. `margay explain` tells the [`Explanation`] of each. The
+//! hundreds say what a situation is about:
 //!
 //! | codes | about |
 //! | --- | --- |
@@ -16,9 +17,11 @@
 //! | M400..M419 | connections of a running node |
 
 mod exit;
+mod explanation;
 mod failure;
 
 pub use exit::Exit;
+pub use explanation::Explanation;
 pub use failure::Failure;
 
 use std::fmt;
@@ -113,6 +116,8 @@ codes! {
     ValueMissing = 125, Configuration, "a setting is missing";
     /// The binary does not bring the machine.
     UnknownMachine = 126, Configuration, "unknown machine";
+    /// The data directory was made for another number of shards.
+    OtherShardCount = 127, Configuration, "another number of shards";
 
     /// Nothing answers for the name.
     NameNotResolved = 140, NotReached, "the name does not resolve";
@@ -159,6 +164,8 @@ codes! {
     LostReplica = 213, Done, "a replica is lost";
     /// A group was created that this binary cannot run: start one that has its machine.
     UnfitBinary = 214, Done, "this binary cannot run a group";
+    /// A shard of the node does not answer the others: its loop hangs, or it still recovers.
+    ShardSilent = 215, Done, "a shard does not answer";
 
     /// Nobody leads a group, although a quorum of its voters answers: an election is under way, or they do not
     /// reach each other.
@@ -190,6 +197,13 @@ impl Code {
     pub const fn number(self) -> u16 {
         self as u16
     }
+
+    /// The code that has the number.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|code| code.number() == number)
+    }
 }
 
 impl fmt::Display for Code {
@@ -209,6 +223,14 @@ mod tests {
             numbers.windows(2).all(|pair| pair[0] < pair[1]),
             "{numbers:?}"
         );
+    }
+
+    #[test]
+    fn every_number_leads_back_to_its_code() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_number(code.number()), Some(*code));
+        }
+        assert_eq!(Code::from_number(0), None);
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub const VOTERS_MAX: usize = 7;
 pub const MEMBERS_MAX: usize = 16;
 /// Logs that a node's manifest can list: those of the shards, and of earlier placements.
 pub const LOGS_MAX: usize = 256;
+/// Shards of a node at most: its genesis says how many it has.
+pub const SHARDS_MAX: u16 = 256;
+const _: () = assert!(SHARDS_MAX as usize <= LOGS_MAX, "every shard has a log");
 /// Bytes of a cluster's name at most.
 pub const CLUSTER_NAME_BYTES_MAX: usize = 64;
 
@@ -191,6 +194,12 @@ pub const STOP_TICKS: u64 = 50;
 pub const TRANSFER_SILENCE_TICKS: u32 = 30;
 /// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
 pub const REGISTERED_BLOCKS: u16 = 2;
+/// Messages for another shard of the node that it has not taken; past it no request hops there.
+pub const HOPS_WAITING_MAX: usize = 1_024;
+/// Questions of operators under way that all shards of a node must be asked for.
+pub const SURVEYS_MAX: usize = 256;
+/// So many ticks a shard has to answer one.
+pub const SURVEY_TICKS: u64 = 100;
 /// Operators that wait for the end of one formation.
 pub const WAITING_FOUNDERS_MAX: usize = 64;
 /// Bytes that may wait to leave for a peer before small messages to it are dropped, as a network may: more than the

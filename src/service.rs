@@ -1,9 +1,12 @@
 //! Runs a node: from what the command line prepared to the end of its shards.
 //!
 //! ```text
-//!   disk probed ──> shards' threads ──> on each: boot (manifest, recovery, restart batch) ──> serve ──> stopped
+//!   disk probed ──> shards' threads ──> the first: manifest ──> each: boot (recovery, restart batch) ──> serve
 //! ```
 
+mod preparation;
+
+use self::preparation::{Preparation, Publisher};
 use crate::admin::system::System;
 use crate::codes::Code;
 use crate::command::Start;
@@ -11,16 +14,18 @@ use crate::config::Config;
 use crate::limits;
 use crate::runtime::disk_probe::{self, DiskFacts};
 use crate::runtime::{CoreSeams, Executor, ExecutorConfig, RuntimeError, ShardCore};
-use crate::shard::{BootError, NodeFacts, Shard, boot};
-use crate::storage::LogOptions;
+use crate::shard::{BootError, BootPlace, NodeFacts, Shard, boot, prepare};
+use crate::storage::node_manifest::NodeManifest;
 use crate::storage::recovery::RecoveryError;
+use crate::storage::{Disk, LogOptions};
 use margay_machine::Registry;
 use margay_raft::Options;
 use margay_raft::options::Window;
-use margay_types::{Incarnation, ProcessLife};
+use margay_types::{Incarnation, ProcessLife, ShardId};
 use margay_wire::admin::{Durability, IoSettings, system};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What every shard of a node is made from.
 #[derive(Clone)]
@@ -51,10 +56,11 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, Run
         machines: machines.clone().machine::<System>(system::MACHINE),
         data: config.data,
     };
+    let preparation = Preparation::new();
     let executor = Executor::start(
         ExecutorConfig::new(shards, config.listen),
         Some(&signals),
-        move |seams| plan.clone().make(seams),
+        move |seams| plan.clone().make(&preparation, seams),
     )?;
     for address in executor.addresses() {
         tracing::info!(%address, "listening");
@@ -65,15 +71,58 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, Run
 }
 
 impl Plan {
-    async fn make(self, seams: CoreSeams) -> Result<ShardCore, RuntimeError> {
-        let restored = boot(&seams.disk, &self.data, self.facts.life, self.log)
+    /// Makes a shard, on its own thread. What blocks comes first: the loop does not run yet.
+    fn make(
+        self,
+        preparation: &Preparation,
+        seams: CoreSeams,
+    ) -> impl Future<Output = Result<ShardCore, RuntimeError>> + use<> {
+        let role = match seams.shard {
+            ShardId::FIRST => Role::First(preparation.publisher()),
+            _ => Role::Other(preparation.wait()),
+        };
+        self.boot(role, seams)
+    }
+
+    async fn boot(self, role: Role, seams: CoreSeams) -> Result<ShardCore, RuntimeError> {
+        let (manifest, files) = match role {
+            Role::First(publisher) => {
+                let who = (self.facts.life, seams.shard_count);
+                let node = prepare(&seams.disk, &self.data, who, self.log)
+                    .await
+                    .map_err(|error| not_booted(&error))?;
+                publisher.publish(&node.manifest);
+                (node.manifest, Some(node.files))
+            }
+            Role::Other(Some(manifest)) => (manifest, None),
+            Role::Other(None) => {
+                // Shard 0 tells why, and all others to stop: that ends the pause.
+                seams.disk.pause(STOP_AWAITED).await;
+                return Err(RuntimeError::Core {
+                    message: "the first shard of this node was not made".to_owned(),
+                    code: Code::ShardFailed,
+                });
+            }
+        };
+        let place = BootPlace {
+            data: &self.data,
+            shard: seams.shard,
+        };
+        let restored = boot(&seams.disk, place, (manifest, files), self.log)
             .await
             .map_err(|error| not_booted(&error))?;
         seams
             .disk
             .register(restored.log.pool(), limits::REGISTERED_BLOCKS);
         let facts = NodeFacts {
-            address: seams.address.to_string(),
+            address: seams
+                .addresses
+                .first()
+                .unwrap_or(&seams.address)
+                .to_string(),
+            shard: seams.shard,
+            shard_count: seams.shard_count,
+            shard_ports: seams.addresses.iter().map(|it| it.port()).collect(),
             ..self.facts
         };
         let shard = Shard::new(
@@ -87,11 +136,23 @@ impl Plan {
     }
 }
 
+/// What a shard does first.
+enum Role {
+    /// Prepares the node for all.
+    First(Publisher),
+    /// Has what the first one prepared, if it did.
+    Other(Option<NodeManifest>),
+}
+
+/// How long a shard waits to be told to stop when the first one was not made.
+const STOP_AWAITED: Duration = Duration::from_secs(10);
+
 fn not_booted(error: &BootError) -> RuntimeError {
     let code = match error {
         BootError::Storage(_) | BootError::Recovery(RecoveryError::Storage(_)) => {
             Code::LogDeviceFailed
         }
+        BootError::ShardCount { .. } => Code::OtherShardCount,
         BootError::Recovery(
             RecoveryError::AloneAndDamaged { .. } | RecoveryError::NoSpare { .. },
         )
@@ -144,6 +205,9 @@ fn facts(
             ..Options::default()
         },
         seed,
+        shard: ShardId::FIRST,
+        shard_count: 1,
+        shard_ports: Vec::new(),
     }
 }
 

@@ -81,7 +81,7 @@ impl Machine for System {
             node: member.node,
             incarnation: member.genesis.incarnation,
             address: member.genesis.address.clone(),
-            shards: 1,
+            shards: member.genesis.shards,
             shard_ports: Vec::new(),
         };
         Self {

@@ -46,7 +46,7 @@ pub mod typed;
 pub use connection::ConnectionId;
 pub use epoll::Driver;
 pub use error::{ClientError, SubmitError};
-pub use options::Options;
+pub use options::{Options, ReadFrom};
 pub use protocol::{Completion, Dial, Outcome, Protocol, Question};
 pub use query::QueryKey;
 pub use session::SessionKey;

@@ -1,5 +1,22 @@
 //! The numbers that a client is told: timeouts and bounds.
 
+/// Who is asked queries outside of a session.
+///
+/// Wherever the answer comes from, it is as fresh as the query's level demands: a follower confirms a linearizable
+/// read with the leader, and answers once it has applied that far. It costs the leader a word instead of the work.
+///
+/// Queries of a session go to the leader all the same: it has the session's commands that are under way, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The leader of the group.
+    #[default]
+    Leader,
+    /// Its other members, in turn; the leader when there is no other.
+    Followers,
+    /// All members, in turn.
+    Any,
+}
+
 /// Settings of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -17,6 +34,8 @@ pub struct Options {
     pub session_bytes_max: usize,
     /// Largest payload of a command.
     pub command_bytes_max: usize,
+    /// Who is asked queries outside of a session.
+    pub read_from: ReadFrom,
 }
 
 impl Default for Options {
@@ -29,6 +48,7 @@ impl Default for Options {
             retry_ns_max: 100_000_000,
             session_bytes_max: 8 << 20,
             command_bytes_max: 1 << 20,
+            read_from: ReadFrom::Leader,
         }
     }
 }

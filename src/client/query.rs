@@ -3,7 +3,7 @@
 use crate::connection::ConnectionId;
 use crate::retry::Backoff;
 use crate::session::SessionKey;
-use margay_types::{GroupId, OperationId};
+use margay_types::{GroupId, NodeId, OperationId};
 use margay_wire::client::QueryLevel;
 
 /// Names a query to the application.
@@ -32,6 +32,8 @@ pub(crate) struct PendingQuery {
     pub(crate) deadline_ns: u64,
     /// Where it was sent and not answered yet; `None` while it waits.
     pub(crate) sent_on: Option<ConnectionId>,
+    /// The node that could not answer when it was asked last: others come first.
+    pub(crate) passed_over: Option<NodeId>,
     pub(crate) backoff: Backoff,
     /// Not sent again before.
     pub(crate) retry_at_ns: u64,

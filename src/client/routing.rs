@@ -112,6 +112,18 @@ impl Router {
         route.member(Some(map), group, self.start)
     }
 
+    /// The members to ask queries: all, or all but the leader where there are others. Empty without a map, or when the
+    /// map has no such group.
+    pub(crate) fn readers(&self, group: GroupId, spares_leader: bool) -> Vec<NodeId> {
+        let members = self.map.as_ref().and_then(|map| map.group(group));
+        let mut members = members.map_or_else(Vec::new, |group| group.members.clone());
+        let leader = self.routes.get(&group).and_then(|route| route.leader);
+        if spares_leader && members.len() > 1 {
+            members.retain(|member| Some(*member) != leader);
+        }
+        members
+    }
+
     /// The shard of a group on a node.
     pub(crate) fn shard(&self, node: NodeId, group: GroupId) -> ShardId {
         self.map

@@ -5,6 +5,7 @@
 //!   directory  data/n2 (cluster 9f3c-11d0)
 //!   expected   cluster 41aa-0c2e, as told by 127.0.0.1:7400
 //!   do         start this node with its own cluster's addresses, or give it an empty directory
+//!   more       margay explain M114
 //! ```
 
 use super::{Code, Exit};
@@ -20,6 +21,9 @@ pub struct Failure {
 
 /// The key in front of a remedy.
 const REMEDY: &str = "do";
+
+/// The key in front of where everything stands that is known about the situation.
+const MORE: &str = "more";
 
 /// The key in front of what somebody else said about it.
 const REASON: &str = "reason";
@@ -74,9 +78,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "margay: {} {}", self.code, self.code.title())?;
-        let width = self.facts.iter().map(|(key, _)| key.len()).max();
+        let explain = format!("margay explain {}", self.code);
+        let more = (MORE, explain.as_str());
+        let facts = self.facts.iter().map(|(key, value)| (*key, value.as_str()));
+        let rows: Vec<(&str, &str)> = facts.chain([more]).collect();
+        let width = rows.iter().map(|(key, _)| key.len()).max();
         let width = width.unwrap_or_default();
-        for (key, value) in &self.facts {
+        for (key, value) in rows {
             for (number, line) in value.lines().enumerate() {
                 let key = if number == 0 { key } else { "" };
                 write!(formatter, "\n  {key:width$}  {line}")?;
@@ -102,7 +110,8 @@ mod tests {
             "margay: M114 the data directory belongs to another cluster\n  \
              directory  data/n2\n  \
              do         give it\n             \
-             an empty one"
+             an empty one\n  \
+             more       margay explain M114"
         );
         assert_eq!(failure.exit().number(), 20);
     }

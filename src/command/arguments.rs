@@ -2,18 +2,22 @@
 
 use super::argument_value;
 use super::bootstrap::Bootstrap;
+use super::check::Check;
 use super::config::Config;
 use super::dev::Dev;
 use super::endpoint::Endpoint;
+use super::explain::Explain;
 use super::format::Format;
 use super::group::Group;
 use super::health::Health;
+use super::inspect::Inspect;
 use super::keyspace::Keyspace;
 use super::node::Node;
 use super::run::Run;
 use super::status::Status;
 use super::version::version;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,13 +44,54 @@ pub(super) enum Verb {
     Node(Node),
     Group(Group),
     Config(Config),
+    Check(Check),
+    Explain(Explain),
+    Inspect(Inspect),
+}
+
+impl Verb {
+    /// Does the verb read the configuration of a node? One that does not would leave `--config` without effect, and
+    /// whoever gives it without knowing.
+    const fn reads_file(&self) -> bool {
+        match self {
+            Self::Format(_) | Self::Run(_) | Self::Dev(_) | Self::Check(_) | Self::Inspect(_) => {
+                true
+            }
+            Self::Config(config) => config.reads_file(),
+            Self::Bootstrap(_)
+            | Self::Keyspace(_)
+            | Self::Status(_)
+            | Self::Health(_)
+            | Self::Node(_)
+            | Self::Group(_)
+            | Self::Explain(_) => false,
+        }
+    }
+
+    /// Demands that `--config` is given only to verbs that read it.
+    ///
+    /// # Errors
+    /// A refusal of the command line that names the verbs to which it belongs.
+    pub(super) fn demand_no_file(&self, globals: &Globals) -> Result<(), clap::Error> {
+        match &globals.config {
+            Some(path) if !self.reads_file() => {
+                let text = format!(
+                    "this verb reads no configuration, so `--config {}` would do nothing\n\n  \
+                     It belongs to: format, run, dev, inspect, check config, config show",
+                    path.display()
+                );
+                Err(Arguments::command().error(ErrorKind::ArgumentConflict, text))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Options that every verb takes.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every verb")]
 pub(super) struct Globals {
-    /// Configuration of this node
+    /// Configuration of this node, for verbs that read it
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 

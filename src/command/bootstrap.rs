@@ -166,6 +166,7 @@ impl Bootstrap {
             .map(|candidate| GenesisNode {
                 incarnation: candidate.info.incarnation,
                 address: candidate.endpoint.to_string(),
+                shards: candidate.info.shards,
             })
             .collect();
         Genesis::new(self.name.clone(), nodes).map_err(|error| {

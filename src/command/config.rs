@@ -1,13 +1,15 @@
-//! `margay config reference`: every setting with its default, unit, range and consequence. Nobody is asked.
+//! `margay config`: what can be set, and what is set. Nobody is asked.
 
 use super::Outcome;
+use super::arguments::Globals;
 use super::console::{Console, table};
-use crate::codes::Exit;
-use crate::config::{Restart, SETTINGS, Setting};
+use super::settings::SettingOptions;
+use crate::codes::{Exit, Failure};
+use crate::config::{self, Layers, Problems, Restart, SETTINGS, Setting, Source};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-/// Show what can be set
+/// Show what can be set, and what is set
 #[derive(Args, Debug)]
 pub(super) struct Config {
     #[command(subcommand)]
@@ -19,6 +21,18 @@ pub(super) struct Config {
 enum ConfigVerb {
     /// List all settings with their defaults, units and ranges
     Reference,
+    Show(Show),
+}
+
+/// Show the values that `run` would get, given the same options
+#[derive(Args, Debug)]
+struct Show {
+    /// Show where each value comes from
+    #[arg(long)]
+    sources: bool,
+
+    #[command(flatten)]
+    settings: SettingOptions,
 }
 
 /// All settings.
@@ -41,9 +55,31 @@ struct Row {
     consequence: &'static str,
 }
 
+/// All values.
+#[derive(Serialize)]
+struct Values {
+    schema: u32,
+    settings: Vec<Value>,
+}
+
+/// What a setting is; without a value it must be given when a server starts.
+#[derive(Serialize)]
+struct Value {
+    key: &'static str,
+    value: Option<String>,
+    /// As tables show it; null without a value.
+    source: Option<String>,
+    file: Option<String>,
+    line: Option<usize>,
+    unit: &'static str,
+    least: Option<u64>,
+    greatest: Option<u64>,
+    restart_needed: bool,
+}
+
 impl Config {
-    pub(super) fn execute(&self, console: &Console) -> Outcome {
-        match self.verb {
+    pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
+        match &self.verb {
             ConfigVerb::Reference => {
                 let reference = Reference {
                     schema: 1,
@@ -51,8 +87,37 @@ impl Config {
                 };
                 console.result(&reference, text);
             }
+            ConfigVerb::Show(show) => show.execute(console, globals)?,
         }
         Ok(Exit::Done)
+    }
+
+    /// Does it look at the configuration of a node?
+    pub(super) const fn reads_file(&self) -> bool {
+        match self.verb {
+            ConfigVerb::Reference => false,
+            ConfigVerb::Show(_) => true,
+        }
+    }
+}
+
+impl Show {
+    /// What cannot be taken has no effect to show; only what is missing may be given later.
+    fn execute(&self, console: &Console, globals: &Globals) -> Result<(), Failure> {
+        let layers = self.settings.layers(globals);
+        let problems = config::Config::new(&layers).err();
+        if let Some(problems) = problems.and_then(Problems::without_missing) {
+            return Err(problems.into());
+        }
+        let values = Values {
+            schema: 1,
+            settings: SETTINGS
+                .into_iter()
+                .map(|setting| value(setting, &layers))
+                .collect(),
+        };
+        console.result(&values, |values| values_text(values, self.sources));
+        Ok(())
     }
 }
 
@@ -62,29 +127,49 @@ fn row(setting: &Setting) -> Row {
         variable: setting.variable(),
         default: setting.default,
         unit: setting.unit,
-        least: setting.range.map(|(least, _)| least),
-        greatest: setting.range.map(|(_, greatest)| greatest),
-        restart_needed: match setting.restart {
-            Restart::Needed => true,
-        },
+        least: setting.range.map(config::Range::least),
+        greatest: setting.range.map(config::Range::greatest),
+        restart_needed: is_restart_needed(setting),
         consequence: setting.consequence,
     }
 }
 
+fn value(setting: &'static Setting, layers: &Layers) -> Value {
+    let (text, source) = layers.get(setting.key).unzip();
+    let place = source.and_then(Source::line);
+    Value {
+        key: setting.key,
+        value: text.map(str::to_owned),
+        source: source.map(Source::to_string),
+        file: place.map(|(file, _)| file.to_owned()),
+        line: place.map(|(_, line)| line),
+        unit: setting.unit,
+        least: setting.range.map(config::Range::least),
+        greatest: setting.range.map(config::Range::greatest),
+        restart_needed: is_restart_needed(setting),
+    }
+}
+
+const fn is_restart_needed(setting: &Setting) -> bool {
+    match setting.restart {
+        Restart::Needed => true,
+    }
+}
+
+const fn restart_word(is_needed: bool) -> &'static str {
+    if is_needed { "yes" } else { "no" }
+}
+
 /// The table, and below it what follows from each setting: sentences do not fit into a column.
 fn text(reference: &Reference) -> String {
-    let rows = reference.settings.iter().map(|row| {
-        let range = match (row.least, row.greatest) {
-            (Some(least), Some(greatest)) => format!("{least}..{greatest}"),
-            (Some(_) | None, None) | (None, Some(_)) => "-".to_owned(),
-        };
-        let restart = if row.restart_needed { "yes" } else { "no" };
+    let rows = SETTINGS.into_iter().map(|setting| {
+        let range = setting.range.map(|range| range.to_string());
         vec![
-            row.key.to_owned(),
-            row.default.unwrap_or("must be given").to_owned(),
-            row.unit.to_owned(),
-            range,
-            restart.to_owned(),
+            setting.key.to_owned(),
+            setting.default.unwrap_or("must be given").to_owned(),
+            setting.unit.to_owned(),
+            range.unwrap_or_else(|| "-".to_owned()),
+            restart_word(is_restart_needed(setting)).to_owned(),
         ]
     });
     let mut lines = vec![table(&["KEY", "DEFAULT", "UNIT", "RANGE", "RESTART"], rows)];
@@ -92,4 +177,32 @@ fn text(reference: &Reference) -> String {
         lines.push(format!("\n{}\n  {}", row.key, row.consequence));
     }
     lines.join("\n")
+}
+
+/// The table; the column of sources only for whoever asks for it.
+fn values_text(values: &Values, has_sources: bool) -> String {
+    let sources = has_sources.then_some("SOURCE");
+    let header: Vec<&str> = ["KEY", "VALUE"]
+        .into_iter()
+        .chain(sources)
+        .chain(["UNIT/RANGE", "RESTART"])
+        .collect();
+    let rows = SETTINGS
+        .iter()
+        .zip(&values.settings)
+        .map(|(setting, shown)| {
+            let value = shown.value.as_deref().unwrap_or("must be given");
+            let source = has_sources.then(|| shown.source.as_deref().unwrap_or("-"));
+            let unit = match setting.range {
+                Some(range) => format!("{range} {}", setting.unit),
+                None => setting.unit.to_owned(),
+            };
+            [setting.key, value]
+                .into_iter()
+                .chain(source)
+                .chain([unit.as_str(), restart_word(shown.restart_needed)])
+                .map(str::to_owned)
+                .collect()
+        });
+    table(&header, rows)
 }

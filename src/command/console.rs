@@ -2,7 +2,7 @@
 
 use super::arguments::{Color, Globals, Output};
 use crate::codes::Failure;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
@@ -31,6 +31,11 @@ impl Console {
             is_quiet: globals.quiet,
             is_verbose: globals.verbose,
         }
+    }
+
+    /// The form of results, for those that are printed piece by piece.
+    pub(super) fn output(&self) -> Output {
+        self.output
     }
 
     /// Prints a result: the object for programs, or the text for people.
@@ -93,6 +98,19 @@ fn aligned(mut table: Table, rows: impl Iterator<Item = Vec<String>>) -> String 
         })
         .collect();
     lines.join("\n")
+}
+
+/// As wide as the narrowest console that somebody on call may sit at.
+const PAGE_COLUMNS: u16 = 80;
+
+/// Texts beside their names, broken to the width of a page.
+pub(super) fn paragraphs(texts: &[(&str, &str)]) -> String {
+    let mut table = Table::new();
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(PAGE_COLUMNS);
+    let rows = texts.iter().map(|(name, text)| [*name, *text]);
+    aligned(table, rows.map(|row| row.map(str::to_owned).to_vec()))
 }
 
 #[cfg(test)]

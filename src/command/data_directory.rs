@@ -3,6 +3,7 @@
 //! ```text
 //!   <data>/manifest.a  manifest.b      who the node is
 //!   <data>/lock                        the process that runs on it
+//!   <data>/probe                       tries the disk at the start of a server, and is removed
 //!   <data>/log-<id>/                   one log per shard
 //!   <data>/lost+found                  the file system's own, where the directory is a mount point
 //! ```
@@ -20,6 +21,8 @@ use std::path::Path;
 pub(super) const LOCK_FILE: &str = "lock";
 /// The two copies of a node's manifest.
 pub(super) const MANIFEST_FILES: [&str; 2] = ["manifest.a", "manifest.b"];
+/// The file by which the runtime tries the disk. It stays when a start is interrupted, and the next one writes over it.
+const PROBE_FILE: &str = "probe";
 /// The file system's own.
 const LOST_AND_FOUND: &str = "lost+found";
 /// Names that a message lists; more are counted.
@@ -131,6 +134,7 @@ fn is_ours(name: &str) -> bool {
     let is_log = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     MANIFEST_FILES.contains(&name)
         || name == LOCK_FILE
+        || name == PROBE_FILE
         || name == LOST_AND_FOUND
         || name.strip_prefix("log-").is_some_and(is_log)
 }
@@ -162,6 +166,7 @@ mod tests {
             "manifest.a",
             "manifest.b",
             "lock",
+            "probe",
             "log-0",
             "log-17",
             "lost+found",

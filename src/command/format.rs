@@ -18,14 +18,14 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Make a blank data directory
 #[derive(Args, Debug)]
 pub(super) struct Format {
     /// Directory to make or fill; it must be empty
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    data: Option<String>,
 }
 
 /// What was made.
@@ -38,8 +38,10 @@ struct Report {
 
 impl Format {
     pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
-        let mut layers = settings::ambient(globals, None)?;
-        settings::add_path(&mut layers, "data", self.data.as_deref(), "--data")?;
+        let mut layers = settings::ambient(globals, None);
+        if let Some(data) = &self.data {
+            layers.add_flag("data", data.clone(), "--data");
+        }
         let directory = settings::resolve(console, &layers)?.data;
         let incarnation = draw().map_err(|error| failed(&directory, &error))?;
         format(&directory, incarnation)?;

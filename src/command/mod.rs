@@ -3,7 +3,9 @@
 //! ```text
 //!   arguments ──> verb ──> exit code
 //!                  │
-//!                  ├─ format, run        this machine: data directory, configuration, server
+//!                  ├─ format, run, ...   this machine: data directory, configuration, server
+//!                  ├─ inspect            files of a node that does not run; nothing is written
+//!                  ├─ explain            nothing at all: what the binary knows
 //!                  └─ bootstrap, ...     a cluster: asks nodes over the network and prints
 //! ```
 //!
@@ -13,6 +15,7 @@
 mod argument_value;
 mod arguments;
 mod bootstrap;
+mod check;
 mod config;
 mod console;
 mod data_directory;
@@ -21,12 +24,14 @@ mod dev_folder;
 mod dev_nodes;
 mod effect_chains;
 mod endpoint;
+mod explain;
 mod format;
 mod group;
 mod group_overview;
 mod group_show;
 mod health;
 mod identity;
+mod inspect;
 mod keyspace;
 mod logging;
 mod node;
@@ -55,8 +60,11 @@ pub(crate) use run::{Serve, Start};
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<'_>) -> Exit {
     let Arguments { globals, verb } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(refusal) => return explain(&refusal),
+        Err(refusal) => return refuse(&refusal),
     };
+    if let Err(refusal) = verb.demand_no_file(&globals) {
+        return refuse(&refusal);
+    }
     let console = Console::new(&globals);
     let outcome = execute(&console, &globals, verb, serve);
     match outcome {
@@ -82,7 +90,10 @@ fn execute(console: &Console, globals: &Globals, verb: Verb, serve: &Serve<'_>) 
         Verb::Health(health) => health.execute(console, globals),
         Verb::Node(node) => node.execute(console, globals),
         Verb::Group(group) => group.execute(console, globals),
-        Verb::Config(config) => config.execute(console),
+        Verb::Config(config) => config.execute(console, globals),
+        Verb::Check(check) => check.execute(console, globals),
+        Verb::Explain(explain) => explain.execute(console),
+        Verb::Inspect(inspect) => inspect.execute(console, globals),
     }
 }
 
@@ -90,7 +101,7 @@ fn execute(console: &Console, globals: &Globals, verb: Verb, serve: &Serve<'_>) 
 type Outcome = Result<Exit, Failure>;
 
 /// Prints help, version or what is wrong with the arguments.
-fn explain(refusal: &clap::Error) -> Exit {
+fn refuse(refusal: &clap::Error) -> Exit {
     // A reader who is gone needs no text.
     let _ = refusal.print();
     if refusal.exit_code() == 0 {

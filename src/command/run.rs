@@ -17,33 +17,19 @@ use super::data_directory::{LOCK_FILE, demand_direct_io, demand_formatted};
 use super::identity;
 use super::logging;
 use super::runtime_failure::runtime_failure;
-use super::settings;
+use super::settings::{self, SettingOptions};
 use super::version::version;
 use crate::codes::{Code, Exit, Failure};
-use crate::config::{Config, Cores, Layers};
+use crate::config::{Config, Cores};
 use crate::runtime::{DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, probe};
 use crate::storage::node_manifest::NodeManifest;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Run the server
 #[derive(Args, Debug)]
 pub(super) struct Run {
-    /// The node's data directory, made by `format`
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-
-    /// Settings for a kind of machine: a name, or a file
-    #[arg(long, value_name = "NAME|FILE")]
-    profile: Option<String>,
-
-    /// Core to run on: auto, its number, or anywhere:1
-    #[arg(long, value_name = "LIST")]
-    cores: Option<String>,
-
-    /// One setting, above file and environment; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    settings: SettingOptions,
 }
 
 /// Runs the shards of a node until it stops, and gives why a shard gave up, if one did.
@@ -71,7 +57,7 @@ impl Run {
         globals: &Globals,
         serve: &Serve<'_>,
     ) -> Outcome {
-        let config = settings::resolve(console, &self.layers(globals)?)?;
+        let config = settings::resolve(console, &self.settings.layers(globals))?;
         let start = Start::prepare(config)?;
         console.note(&start.greeting());
         let _lines = logging::start(globals);
@@ -81,27 +67,15 @@ impl Run {
             Some(code) => Err(Failure::new(code)),
         }
     }
-
-    fn layers(&self, globals: &Globals) -> Result<Layers, Failure> {
-        let mut layers = settings::ambient(globals, self.profile.as_deref())?;
-        for assignment in &self.set {
-            layers.add_set(assignment)?;
-        }
-        settings::add_path(&mut layers, "data", self.data.as_deref(), "--data")?;
-        if let Some(cores) = &self.cores {
-            layers.add_flag("shards.cores", cores.clone(), "--cores")?;
-        }
-        Ok(layers)
-    }
 }
 
 impl Start {
     fn prepare(config: Config) -> Result<Self, Failure> {
-        let shards = placements(&config.cores, &allowed_cores())?;
         demand_formatted(&config.data)?;
         let lock = DirectoryLock::acquire(&config.data).map_err(runtime_failure)?;
         demand_direct_io(&config.data.join(LOCK_FILE))?;
         let node = identity::read(&config.data)?;
+        let shards = placements(&config.cores, &allowed_cores(), made_for(&node))?;
         probe::require_io_uring().map_err(runtime_failure)?;
         let signals = Signals::block().map_err(runtime_failure)?;
         Ok(Self {
@@ -133,17 +107,29 @@ impl Start {
     }
 }
 
-/// Where the shards run. A core that this process may not use would leave its shard waiting for ever.
-fn placements(cores: &Cores, allowed: &[usize]) -> Result<Vec<ShardPlacement>, Failure> {
+/// The number of shards that the directory was made for, if it was started before.
+fn made_for(node: &NodeManifest) -> Option<usize> {
+    (!node.logs.is_empty()).then_some(usize::from(node.shard_count))
+}
+
+/// Where the shards run. A core that this process may not use would leave its shard waiting for ever; another number
+/// than the directory was made for would look for groups where they are not.
+fn placements(
+    cores: &Cores,
+    allowed: &[usize],
+    made_for: Option<usize>,
+) -> Result<Vec<ShardPlacement>, Failure> {
     let list = match cores {
         Cores::Anywhere(count) => {
-            demand_one(cores, *count)?;
+            demand_count(cores, *count, made_for)?;
             return Ok(vec![ShardPlacement::Anywhere; *count]);
         }
-        Cores::Auto => allowed.get(..SHARDS_MAX).unwrap_or(allowed),
+        Cores::Auto => {
+            let count = made_for.unwrap_or(allowed.len()).min(SHARDS_MAX);
+            allowed.get(..count).unwrap_or(allowed)
+        }
         Cores::List(list) => list,
     };
-    demand_one(cores, list.len())?;
     if let Some(core) = list.iter().find(|core| !allowed.contains(core)) {
         return Err(Failure::new(Code::ValueRefused)
             .with("setting", "shards.cores")
@@ -151,21 +137,32 @@ fn placements(cores: &Cores, allowed: &[usize]) -> Result<Vec<ShardPlacement>, F
             .with("reason", format!("this process may not use core {core}"))
             .remedy("taskset -p shows which it may; cpusets and CPUAffinity= take cores away"));
     }
+    demand_count(cores, list.len(), made_for)?;
     Ok(list.iter().copied().map(ShardPlacement::Core).collect())
 }
 
-/// A node has one shard: groups cannot be spread over more, and moved between them, yet.
-const SHARDS_MAX: usize = 1;
+/// Shards of a node at most.
+const SHARDS_MAX: usize = crate::limits::SHARDS_MAX as usize;
 
-fn demand_one(cores: &Cores, count: usize) -> Result<(), Failure> {
-    if count <= SHARDS_MAX {
-        return Ok(());
+fn demand_count(cores: &Cores, count: usize, made_for: Option<usize>) -> Result<(), Failure> {
+    if count == 0 || count > SHARDS_MAX {
+        return Err(Failure::new(Code::ValueRefused)
+            .with("setting", "shards.cores")
+            .with("value", cores)
+            .with("reason", format!("a node has 1 to {SHARDS_MAX} shards"))
+            .remedy("name fewer cores"));
     }
-    Err(Failure::new(Code::ValueRefused)
-        .with("setting", "shards.cores")
-        .with("value", cores)
-        .with("reason", "this version runs one shard on a node")
-        .remedy("name one core, or anywhere:1; start more nodes to use more cores"))
+    match made_for {
+        Some(made_for) if made_for != count => Err(Failure::new(Code::OtherShardCount)
+            .with("setting", "shards.cores")
+            .with("value", cores)
+            .with("shards", count)
+            .with("the directory was made for", made_for)
+            .remedy(format!(
+                "name {made_for} cores, or anywhere:{made_for}: groups cannot be moved between logs yet"
+            ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -173,28 +170,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_shard_is_placed_on_the_core_that_is_named_or_on_the_first_that_is_allowed() {
+    fn a_shard_is_placed_on_each_core_that_is_named_or_allowed() {
         let allowed = [1, 2];
-        let placed = placements(&Cores::List(vec![2]), &allowed);
+        let placed = placements(&Cores::List(vec![2]), &allowed, None);
         assert_eq!(placed, Ok(vec![ShardPlacement::Core(2)]));
-        let auto = placements(&Cores::Auto, &allowed);
-        assert_eq!(auto, Ok(vec![ShardPlacement::Core(1)]));
-        let anywhere = placements(&Cores::Anywhere(1), &allowed);
-        assert_eq!(anywhere, Ok(vec![ShardPlacement::Anywhere]));
+        let auto = placements(&Cores::Auto, &allowed, None);
+        assert_eq!(auto, Ok([1, 2].map(ShardPlacement::Core).to_vec()));
+        let anywhere = placements(&Cores::Anywhere(3), &allowed, None);
+        assert_eq!(anywhere, Ok(vec![ShardPlacement::Anywhere; 3]));
     }
 
     #[test]
-    fn more_shards_than_one_are_refused() {
-        for cores in [Cores::List(vec![0, 1]), Cores::Anywhere(2)] {
-            let refused = placements(&cores, &[0, 1]);
-            let failure = refused.expect_err("two shards");
-            assert_eq!(failure.code(), Code::ValueRefused);
+    fn a_later_start_has_as_many_shards_as_the_first_one() {
+        let allowed = [1, 2];
+        let auto = placements(&Cores::Auto, &allowed, Some(1));
+        assert_eq!(auto, Ok(vec![ShardPlacement::Core(1)]));
+        for cores in [
+            Cores::List(vec![1]),
+            Cores::Anywhere(3),
+            Cores::List(vec![1, 2]),
+        ] {
+            let made_for = if cores == Cores::List(vec![1, 2]) {
+                1
+            } else {
+                2
+            };
+            let refused = placements(&cores, &allowed, Some(made_for));
+            let failure = refused.expect_err("another number");
+            assert_eq!(failure.code(), Code::OtherShardCount);
         }
+        let refused = placements(&Cores::Auto, &[1], Some(2));
+        let failure = refused.expect_err("too few cores are left");
+        assert!(failure.to_string().contains("anywhere:2"), "{failure}");
+    }
+
+    #[test]
+    fn more_shards_than_a_node_can_have_are_refused() {
+        let refused = placements(&Cores::Anywhere(SHARDS_MAX + 1), &[0, 1], None);
+        let failure = refused.expect_err("too many shards");
+        assert_eq!(failure.code(), Code::ValueRefused);
     }
 
     #[test]
     fn a_core_that_the_process_may_not_use_is_refused() {
-        let refused = placements(&Cores::List(vec![7]), &[0, 1]);
+        let refused = placements(&Cores::List(vec![7]), &[0, 1], None);
         let failure = refused.expect_err("core 7 is not allowed");
         assert_eq!(failure.code(), Code::ValueRefused);
         assert!(failure.to_string().contains("core 7"), "{failure}");

@@ -2,11 +2,13 @@
 
 use super::file::{self, Entry};
 use super::nearest::{distance, nearest};
+use super::problem::{Problem, Subject};
 use super::profile;
 use super::setting::{self, SETTINGS, Setting};
 use super::source::Source;
-use crate::codes::{Code, Failure};
+use crate::codes::Code;
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
@@ -16,10 +18,19 @@ const VARIABLE_PREFIX: &str = "MARGAY_";
 /// of containers put variables with a service's name into its environment.
 const VARIABLE_SLIP_MAX: usize = 2;
 
-/// The texts of all settings that anyone gave. Add the sources in ascending order of precedence.
+/// The texts of all settings that anyone gave, and what is wrong with how they were given. Add the sources in ascending
+/// order of precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
-    values: BTreeMap<&'static str, (String, Source)>,
+    values: BTreeMap<&'static str, Vec<Given>>,
+    problems: Vec<Problem>,
+}
+
+/// What one source says.
+#[derive(Clone, Debug)]
+struct Given {
+    text: String,
+    source: Source,
 }
 
 impl Layers {
@@ -36,179 +47,202 @@ impl Layers {
     }
 
     /// A profile, by name or path.
-    ///
-    /// # Errors
-    /// What is wrong with the profile.
-    pub fn add_profile(&mut self, name: &str) -> Result<(), Failure> {
-        for Entry { key, text, line } in profile::entries(name)? {
-            let name = name.to_owned();
-            self.add(&key, text, Source::Profile { name, line })?;
+    pub fn add_profile(&mut self, name: &str) {
+        for Entry { key, text, line } in profile::entries(name, &mut self.problems) {
+            self.add(&key, text, profile::source(name, line));
         }
-        Ok(())
     }
 
     /// The configuration file.
-    ///
-    /// # Errors
-    /// `FileUnreadable`, `FileMalformed`, or `UnknownSetting`.
-    pub fn add_file(&mut self, path: &Path) -> Result<(), Failure> {
+    pub fn add_file(&mut self, path: &Path) {
         let name = path.display().to_string();
-        let toml = fs::read_to_string(path).map_err(|error| {
-            Failure::new(Code::FileUnreadable)
-                .with("file", &name)
-                .with("reason", error)
-        })?;
-        for Entry { key, text, line } in file::entries(&name, &toml)? {
-            let path = name.clone();
-            self.add(&key, text, Source::File { path, line })?;
+        let toml = match fs::read_to_string(path) {
+            Ok(toml) => toml,
+            Err(error) => return self.problems.push(profile::unreadable(&name, &error)),
+        };
+        let place = |line| Source::File {
+            path: name.clone(),
+            line,
+        };
+        for Entry { key, text, line } in file::entries(&name, &toml, &place, &mut self.problems) {
+            self.add(&key, text, place(line));
         }
-        Ok(())
     }
 
     /// The environment: names and values.
-    ///
-    /// # Errors
-    /// `UnknownSetting` for a variable that is almost one of ours.
-    pub fn add_environment(
-        &mut self,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(), Failure> {
-        for (name, text) in variables {
-            if !name.starts_with(VARIABLE_PREFIX) {
+    pub fn add_environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
+        for (name, value) in variables {
+            let Some(name) = name
+                .to_str()
+                .filter(|name| name.starts_with(VARIABLE_PREFIX))
+            else {
                 continue;
-            }
-            match SETTINGS.iter().find(|setting| setting.variable() == name) {
-                Some(setting) => self.put(setting, text, Source::Variable(name)),
-                None => refuse_slip(&name)?,
+            };
+            let known = SETTINGS.iter().find(|setting| setting.variable() == name);
+            let source = Source::Variable(name.to_owned());
+            match (known, value.into_string()) {
+                (Some(setting), Ok(text)) => self.put(setting, text, source),
+                (Some(setting), Err(value)) => self.problems.push(no_text(setting, &value, source)),
+                (None, _) => self.problems.extend(slip(name, source)),
             }
         }
-        Ok(())
     }
 
     /// One `--set KEY=VALUE`.
-    ///
-    /// # Errors
-    /// `ValueRefused` without a `=`, `UnknownSetting` when there is no such key.
-    pub fn add_set(&mut self, assignment: &str) -> Result<(), Failure> {
-        let Some((key, text)) = assignment.split_once('=') else {
-            return Err(Failure::new(Code::ValueRefused)
-                .with("flag", format!("--set {assignment}"))
-                .remedy("write --set KEY=VALUE"));
-        };
+    pub fn add_set(&mut self, assignment: &str) {
         let source = Source::Flag("--set".to_owned());
-        self.add(key.trim(), text.trim().to_owned(), source)
+        match assignment.split_once('=') {
+            Some((key, text)) => self.add(key.trim(), text.trim().to_owned(), source),
+            None => {
+                let subject = Subject::Flag(format!("--set {assignment}"));
+                let problem = Problem::new(Code::ValueRefused, subject)
+                    .source(source)
+                    .reason("there is no `=` in it")
+                    .remedy("write --set KEY=VALUE");
+                self.problems.push(problem);
+            }
+        }
     }
 
     /// A flag that stands for a setting, such as `--data`.
-    ///
-    /// # Errors
-    /// `UnknownSetting` when there is no such key.
-    pub fn add_flag(&mut self, key: &str, text: String, flag: &str) -> Result<(), Failure> {
-        self.add(key, text, Source::Flag(flag.to_owned()))
+    pub fn add_flag(&mut self, key: &str, text: String, flag: &str) {
+        self.add(key, text, Source::Flag(flag.to_owned()));
     }
 
     /// Text and source of a setting, if it has a value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(&str, &Source)> {
-        let (text, source) = self.values.get(key)?;
-        Some((text, source))
+        let given = self.values.get(key)?.last()?;
+        Some((&given.text, &given.source))
     }
 
-    /// What the value of a setting means.
+    /// What is wrong with how settings were given; their values are not looked at.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.problems.clone()
+    }
+
+    /// What the value of a setting means. Every source must make sense, also one that another stands above: a file does
+    /// not become right because of a variable in somebody's environment.
     pub(super) fn value<T>(
         &self,
         setting: &Setting,
         parse: fn(&Setting, &str) -> Result<T, String>,
-    ) -> Result<T, Failure> {
-        let Some((text, source)) = self.get(setting.key) else {
-            // Only `data` has no default, and it has a flag of its name.
-            return Err(Failure::new(Code::ValueMissing)
-                .with("setting", format!("{} ({})", setting.key, setting.unit))
-                .remedy(format!(
-                    "give it as --{key}, as {variable} or in the file",
-                    key = setting.key,
-                    variable = setting.variable()
-                )));
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        let Some(all) = self.values.get(setting.key) else {
+            problems.push(missing(setting));
+            return None;
         };
-        parse(setting, text).map_err(|reason| {
-            Failure::new(Code::ValueRefused)
-                .with("setting", setting.key)
-                .with("value", text)
-                .with("source", source)
-                .with("reason", reason)
-        })
+        let mut value = None;
+        for given in all {
+            match parse(setting, &given.text) {
+                Ok(parsed) => value = Some(parsed),
+                Err(reason) => problems.push(
+                    Problem::new(Code::ValueRefused, Subject::Setting(setting.key.to_owned()))
+                        .value(&given.text)
+                        .source(given.source.clone())
+                        .reason(reason),
+                ),
+            }
+        }
+        value
     }
 
-    fn add(&mut self, key: &str, text: String, source: Source) -> Result<(), Failure> {
+    fn add(&mut self, key: &str, text: String, source: Source) {
         match setting::find(key) {
-            Some(setting) => {
-                self.put(setting, text, source);
-                Ok(())
-            }
-            None => Err(unknown(key, &source)),
+            Some(setting) => self.put(setting, text, source),
+            None => self.problems.push(unknown(key, source)),
         }
     }
 
     fn put(&mut self, setting: &Setting, text: String, source: Source) {
-        self.values.insert(setting.key, (text, source));
+        let all = self.values.entry(setting.key).or_default();
+        all.push(Given { text, source });
     }
 }
 
-fn unknown(key: &str, source: &Source) -> Failure {
+fn unknown(key: &str, source: Source) -> Problem {
     let keys = SETTINGS.map(|setting| setting.key);
-    let failure = Failure::new(Code::UnknownSetting)
-        .with("setting", key)
-        .with("source", source);
-    match nearest(key, keys) {
-        Some(meant) => failure.remedy(format!("did you mean `{meant}`?")),
-        None => failure.remedy(format!("it is one of: {}", keys.join(", "))),
-    }
+    Problem::new(Code::UnknownSetting, Subject::Setting(key.to_owned()))
+        .source(source)
+        .nearest_or(
+            nearest(key, keys),
+            format!("it is one of: {}", keys.join(", ")),
+        )
 }
 
-fn refuse_slip(name: &str) -> Result<(), Failure> {
+fn missing(setting: &Setting) -> Problem {
+    // Only `data` has no default, and it has a flag of its name.
+    let remedy = format!(
+        "give it as --{key}, as {variable} or in the file",
+        key = setting.key,
+        variable = setting.variable()
+    );
+    Problem::new(Code::ValueMissing, Subject::Setting(setting.key.to_owned())).remedy(remedy)
+}
+
+fn no_text(setting: &Setting, value: &OsStr, source: Source) -> Problem {
+    Problem::new(Code::ValueRefused, Subject::Setting(setting.key.to_owned()))
+        .value(&value.to_string_lossy())
+        .source(source)
+        .reason("it is not UTF-8")
+}
+
+/// A variable that is almost one of ours.
+fn slip(name: &str, source: Source) -> Option<Problem> {
     let meant = SETTINGS
         .iter()
         .map(|setting| setting.variable())
-        .find(|variable| distance(name, variable) <= VARIABLE_SLIP_MAX);
-    match meant {
-        Some(meant) => Err(Failure::new(Code::UnknownSetting)
-            .with("setting", format!("env {name}"))
-            .remedy(format!("did you mean `{meant}`?"))),
-        None => Ok(()),
-    }
+        .find(|variable| distance(name, variable) <= VARIABLE_SLIP_MAX)?;
+    let subject = Subject::Setting(name.to_owned());
+    let problem = Problem::new(Code::UnknownSetting, subject)
+        .source(source)
+        .nearest_or(Some(&meant), "");
+    Some(problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    fn variable(name: &str, value: &str) -> [(OsString, OsString); 1] {
+        [(name.into(), value.into())]
+    }
 
     #[test]
     fn a_later_source_wins_and_is_remembered() {
         let mut layers = Layers::new();
         assert_eq!(layers.get("log.spares"), Some(("2", &Source::Default)));
-        layers
-            .add_environment([("MARGAY_LOG_SPARES".to_owned(), "3".to_owned())])
-            .expect("the variable exists");
-        layers.add_set("log.spares = 4").expect("the key exists");
+        layers.add_environment(variable("MARGAY_LOG_SPARES", "3"));
+        layers.add_set("log.spares = 4");
         let flag = Source::Flag("--set".to_owned());
         assert_eq!(layers.get("log.spares"), Some(("4", &flag)));
+        assert_eq!(layers.problems(), []);
     }
 
     #[test]
     fn a_variable_that_is_almost_ours_is_refused_and_a_foreign_one_left_alone() {
         let mut layers = Layers::new();
-        let slip = [("MARGAY_LISTN".to_owned(), String::new())];
-        let failure = layers.add_environment(slip).expect_err("it is a slip");
-        assert!(failure.to_string().contains("`MARGAY_LISTEN`"), "{failure}");
-        let service = [("MARGAY_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned())];
-        assert_eq!(layers.add_environment(service), Ok(()));
+        layers.add_environment(variable("MARGAY_SERVICE_HOST", "10.0.0.1"));
+        assert_eq!(layers.problems(), []);
+        layers.add_environment(variable("MARGAY_LISTN", ""));
+        let problems = layers.problems();
+        assert_eq!(problems[0].nearest.as_deref(), Some("MARGAY_LISTEN"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_refused() {
+        let mut layers = Layers::new();
+        let value = OsString::from_vec(b"/data/\xff".to_vec());
+        layers.add_environment([("MARGAY_DATA".into(), value)]);
+        assert_eq!(layers.problems()[0].code, Code::ValueRefused);
     }
 
     #[test]
     fn an_assignment_without_a_value_is_refused() {
-        let failure = Layers::new()
-            .add_set("listen")
-            .expect_err("there is no value");
-        assert_eq!(failure.code(), Code::ValueRefused);
+        let mut layers = Layers::new();
+        layers.add_set("listen");
+        assert_eq!(layers.problems()[0].code, Code::ValueRefused);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Every source gives texts by key; [`Layers`] keeps the last one with its [`Source`]; [`Config`] is what they
 //! mean. A key that does not exist is refused, with the name that comes nearest, and a value out of range is
-//! refused with the place where it stands. There is no setting that weakens durability.
+//! refused with the place where it stands. All [`Problems`] are found at once, whoever asks. There is no setting that
+//! weakens durability.
 //!
 //! What all nodes must agree on is not here: it is committed in group 0.
 
@@ -14,6 +15,7 @@ mod cores;
 mod file;
 mod layers;
 mod nearest;
+mod problem;
 mod profile;
 mod setting;
 mod source;
@@ -21,10 +23,11 @@ mod value;
 
 pub use cores::Cores;
 pub use layers::Layers;
-pub use setting::{Restart, SETTINGS, Setting};
+pub(crate) use nearest::distance;
+pub use problem::{Problem, Problems, Subject};
+pub use setting::{Range, Restart, SETTINGS, Setting};
 pub use source::Source;
 
-use crate::codes::Failure;
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -56,17 +59,78 @@ impl Config {
     /// What the layers mean.
     ///
     /// # Errors
-    /// `ValueMissing` or `ValueRefused`, with the place where the value stands.
-    pub fn new(layers: &Layers) -> Result<Self, Failure> {
-        Ok(Self {
-            data: layers.value(&setting::DATA, value::path)?,
-            listen: layers.value(&setting::LISTEN, value::address)?,
-            cores: layers.value(&setting::CORES, Cores::parse)?,
+    /// Everything that is wrong with any of them, each with the place where it stands.
+    pub fn new(layers: &Layers) -> Result<Self, Problems> {
+        let mut problems = layers.problems();
+        let config = Self::read(layers, &mut problems);
+        match (Problems::sorted(problems), config) {
+            (None, Some(config)) => Ok(config),
+            (None, None) => unreachable!("a setting without a value is a problem"),
+            (Some(problems), _) => Err(problems),
+        }
+    }
+
+    /// Looks at every setting before it gives up.
+    fn read(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Self> {
+        let data = layers.value(&setting::DATA, value::path, problems);
+        let listen = layers.value(&setting::LISTEN, value::address, problems);
+        let cores = layers.value(&setting::CORES, Cores::parse, problems);
+        let in_flight_writes = layers.value(&setting::IN_FLIGHT_WRITES, value::number, problems);
+        let segment_bytes = layers.value(&setting::SEGMENT_BYTES, value::blocks, problems);
+        let spares = layers.value(&setting::SPARES, value::number, problems);
+        Some(Self {
+            data: data?,
+            listen: listen?,
+            cores: cores?,
             log: LogConfig {
-                in_flight_writes: layers.value(&setting::IN_FLIGHT_WRITES, value::number)?,
-                segment_bytes: layers.value(&setting::SEGMENT_BYTES, value::blocks)?,
-                spares: layers.value(&setting::SPARES, value::number)?,
+                in_flight_writes: in_flight_writes?,
+                segment_bytes: segment_bytes?,
+                spares: spares?,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::Code;
+
+    #[test]
+    fn the_defaults_and_a_directory_make_a_configuration() {
+        let mut layers = Layers::new();
+        layers.add_set("data=/data/n1");
+        let config = Config::new(&layers).expect("nothing is wrong");
+        assert_eq!(config.data, PathBuf::from("/data/n1"));
+        assert_eq!(config.cores, Cores::Auto);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_found_at_once() {
+        let mut layers = Layers::new();
+        for assignment in [
+            "log.spares=1",
+            "listen=here",
+            "spare=3",
+            "log.segment_bytes",
+        ] {
+            layers.add_set(assignment);
+        }
+        let problems = Config::new(&layers).expect_err("four things are wrong, one is missing");
+        let codes: Vec<Code> = problems.all().iter().map(|problem| problem.code).collect();
+        let count = |code| codes.iter().filter(|found| **found == code).count();
+        assert_eq!(count(Code::ValueRefused), 3, "{codes:?}");
+        assert_eq!(count(Code::UnknownSetting), 1, "{codes:?}");
+        assert_eq!(codes.last(), Some(&Code::ValueMissing));
+    }
+
+    #[test]
+    fn a_value_that_another_stands_above_must_make_sense_all_the_same() {
+        let mut layers = Layers::new();
+        for assignment in ["data=/data/n1", "log.spares=1", "log.spares=2"] {
+            layers.add_set(assignment);
+        }
+        let problems = Config::new(&layers).expect_err("the first of them is out of range");
+        assert_eq!(problems.all().len(), 1);
     }
 }

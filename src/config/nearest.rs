@@ -25,7 +25,7 @@ fn distance_to_end(wrong: &str, name: &str) -> usize {
 }
 
 /// Letters to insert, delete or replace to make one name of the other (Levenshtein), row by row.
-pub(super) fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (above, letter) in left.chars().enumerate() {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The place that gave a setting its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The place that gave a setting its value. Later kinds stand above earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// Nobody said anything.
     Default,
@@ -25,6 +25,18 @@ pub enum Source {
     Variable(String),
     /// A flag of the command line.
     Flag(String),
+}
+
+impl Source {
+    /// The file and the line, where it is one.
+    #[must_use]
+    pub fn line(&self) -> Option<(&str, usize)> {
+        match self {
+            Self::Profile { name, line } => Some((name, *line)),
+            Self::File { path, line } => Some((path, *line)),
+            Self::Default | Self::Variable(_) | Self::Flag(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Source {

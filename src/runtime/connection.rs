@@ -9,10 +9,12 @@
 //! ```
 //!
 //! * `Greeting`: a hello is awaited; nothing else of what arrives is believed, and it is at most 96 bytes.
+//! * `HandingOver`: the hello named another core; the receive ends, then the socket goes there with what came behind.
 //! * `Leaving`: what was appended last is on its way; what arrives is thrown away until the other side closes, or
 //!   the deadline passes.
 //! * `Dead`: shut down; the place is freed when the kernel is done with it.
 
+use super::handover::Handover;
 use super::operation::Descriptor;
 use crate::shard::PeerId;
 use margay_wire::Splitter;
@@ -25,6 +27,8 @@ pub(super) enum Phase {
     Dialing(PeerId),
     /// The other side's hello is awaited.
     Greeting(Greeting),
+    /// Another core of this node is to have it.
+    HandingOver(Box<Handover>),
     /// A client or an operator.
     Client,
     /// A peer that is up.

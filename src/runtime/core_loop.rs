@@ -19,6 +19,7 @@ use super::driven::Core;
 use super::error::RuntimeError;
 use super::executor::Shards;
 use super::facts::Facts;
+use super::handover::HandedSocket;
 use super::helper::{Helper, JobAnswer};
 use super::limits::{LETTERS_MAX, SLICE, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
@@ -27,9 +28,10 @@ use super::operation::{Descriptor, Operation, Purpose};
 use super::ring::{Completion, Product, Ring, Wait};
 use super::slots::Key;
 use crate::codes::Code;
-use crate::shard::Clock;
+use crate::shard::{Clock, SiblingMessage};
 use crate::storage::{ColdTask, WriteToken};
 use io_uring::types::Timespec;
+use margay_types::ShardId;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -40,6 +42,10 @@ use std::time::Duration;
 pub(super) enum Letter<C> {
     /// The helper thread has an answer for a cold task.
     Answer(Key, JobAnswer),
+    /// Another core accepted a socket that is for this one.
+    Socket(HandedSocket),
+    /// Another core's shard says something to this one's.
+    Sibling(ShardId, SiblingMessage),
     /// Stop.
     Stop,
     /// Look at the shard, or ask it something, between two events.
@@ -84,6 +90,8 @@ pub(super) struct Parts<C> {
     pub(super) io: Rc<Io>,
     pub(super) disk: RingDisk,
     pub(super) network: Network,
+    /// This core.
+    pub(super) shard: ShardId,
     pub(super) listener: Descriptor,
     pub(super) mailbox: Mailbox<Letter<C>>,
     pub(super) helper: Helper<Letter<C>>,
@@ -106,6 +114,12 @@ pub(super) struct CoreLoop<C> {
     pub(super) early_writes: Vec<(WriteToken, io::Result<usize>)>,
     /// Visits of a shard that is being made.
     pub(super) early_visits: Vec<Visit<C>>,
+    /// Sockets for it.
+    pub(super) early_sockets: Vec<HandedSocket>,
+    /// What its siblings have told it.
+    pub(super) early_messages: Vec<(ShardId, SiblingMessage)>,
+    /// Something waits for a sibling whose mailbox is full.
+    pub(super) has_undelivered: bool,
     pub(super) next_tick_ns: u64,
     pub(super) stop_by_ns: Option<u64>,
     pub(super) accept_again: bool,
@@ -122,6 +136,9 @@ impl<C: Core + 'static> CoreLoop<C> {
             failure: None,
             early_writes: Vec::new(),
             early_visits: Vec::new(),
+            early_sockets: Vec::new(),
+            early_messages: Vec::new(),
+            has_undelivered: false,
             next_tick_ns: 0,
             stop_by_ns: None,
             accept_again: false,
@@ -148,7 +165,7 @@ impl<C: Core + 'static> CoreLoop<C> {
                 (again, ran) = self.slice(&tasks).await;
                 self.start_cold();
             }
-            let has_more = self.core.as_ref().is_some_and(Core::has_more);
+            let has_more = self.has_undelivered || self.core.as_ref().is_some_and(Core::has_more);
             let is_quiet = !again && !ran && !has_more && !self.parts.io.has_ready();
             if is_quiet && self.is_drained() {
                 break;
@@ -223,6 +240,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             self.on_letter(letter, now_ns);
         }
         self.advance_stage(now_ns);
+        self.hand_sockets_over(now_ns);
         self.parts.facts.count_turn();
         if let Some(core) = &mut self.core {
             core.end_turn();
@@ -230,7 +248,41 @@ impl<C: Core + 'static> CoreLoop<C> {
                 .network
                 .flush(&mut self.parts.ring, &mut Surroundings { core, now_ns });
         }
+        self.tell_siblings();
         self.start_cold();
+    }
+
+    /// What the shard says to others on this node leaves by their mailboxes.
+    fn tell_siblings(&mut self) {
+        let Parts {
+            network,
+            shards,
+            shard,
+            ..
+        } = &self.parts;
+        let own = *shard;
+        let mut outgoing = network.outgoing.borrow_mut();
+        // A sibling that is gone stops the node; what it was told does not matter any more.
+        self.has_undelivered = !matches!(self.stage, Stage::Draining)
+            && outgoing.deliver_to_siblings(|to, message| {
+                match shards.send(to, Letter::Sibling(own, message)) {
+                    Ok(()) | Err(Letter::Answer(..) | Letter::Socket(_)) => Ok(()),
+                    Err(Letter::Stop | Letter::Visit(_)) => Ok(()),
+                    Err(Letter::Sibling(_, message)) => Err(message),
+                }
+            });
+    }
+
+    /// Sockets whose hello named another core go there.
+    fn hand_sockets_over(&mut self, now_ns: u64) {
+        let Parts {
+            network, shards, ..
+        } = &mut self.parts;
+        while let Some((to, handed)) = network.handed.pop_front() {
+            if let Err(Letter::Socket(handed)) = shards.send(to, Letter::Socket(handed)) {
+                network.on_not_handed(&handed, now_ns);
+            }
+        }
     }
 
     /// Hands to the ring what the disk and cold tasks ask for.
@@ -412,6 +464,12 @@ impl<C: Core + 'static> CoreLoop<C> {
     fn on_letter(&mut self, letter: Letter<C>, now_ns: u64) {
         match letter {
             Letter::Answer(key, answer) => self.parts.io.answer(key, answer),
+            Letter::Socket(handed) => self.on_handed(handed, now_ns),
+            Letter::Sibling(from, message) => match &mut self.core {
+                Some(core) => core.on_sibling_message(from, message),
+                // Few: nobody lets a request hop to a shard that does not serve.
+                None => self.early_messages.push((from, message)),
+            },
             Letter::Stop => self.request_stop(now_ns),
             Letter::Visit(visit) => match &mut self.core {
                 Some(core) => visit(core),
@@ -419,6 +477,22 @@ impl<C: Core + 'static> CoreLoop<C> {
                 None if self.early_visits.len() < LETTERS_MAX => self.early_visits.push(visit),
                 None => {}
             },
+        }
+    }
+
+    fn on_handed(&mut self, handed: HandedSocket, now_ns: u64) {
+        let Parts { ring, network, .. } = &mut self.parts;
+        match (&self.stage, &mut self.core) {
+            (Stage::Running, Some(core)) => {
+                network.on_handed(ring, handed, &mut Surroundings { core, now_ns });
+            }
+            (Stage::Starting, _) if self.early_sockets.len() < LETTERS_MAX => {
+                self.early_sockets.push(handed);
+            }
+            (
+                Stage::Starting | Stage::Running | Stage::Leaving { .. } | Stage::Draining,
+                Some(_) | None,
+            ) => network.on_not_handed(&handed, now_ns),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! call comes while another one runs.
 
 use crate::codes::Code;
-use crate::shard::{ConnectionId, PeerId};
+use crate::shard::{ConnectionId, PeerId, SiblingMessage};
 use crate::storage::WriteToken;
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::{Frame, Hello};
@@ -56,6 +56,9 @@ pub trait Core {
 
     /// The connection to a peer is gone, with whatever was on its way.
     fn on_peer_down(&mut self, peer: PeerId);
+
+    /// Another core of this node says something.
+    fn on_sibling_message(&mut self, from: ShardId, message: SiblingMessage);
 
     /// A durable write is over: the number of bytes that are durable now, or the error.
     fn on_written(&mut self, token: WriteToken, result: io::Result<usize>);

@@ -83,6 +83,8 @@ pub struct CoreSeams {
     pub shard_count: u16,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where all of them do, by number; a node is called by the first.
+    pub addresses: Vec<SocketAddr>,
     /// Its disk; recovery may use it at once.
     pub disk: RingDisk,
     /// Its sockets.
@@ -129,6 +131,7 @@ struct Start<C> {
     config: ExecutorConfig,
     shard: ShardId,
     address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     listener: OwnedFd,
     mailbox: Mailbox<Letter<C>>,
     helper: Helper<Letter<C>>,
@@ -176,7 +179,8 @@ impl<C: Core + 'static> Executor<C> {
             starts.push(start);
         }
         drop(helper);
-        for start in starts {
+        for mut start in starts {
+            start.addresses.clone_from(&executor.addresses);
             executor
                 .threads
                 .push(start.spawn(executor.shards(), make_core.clone())?);
@@ -237,6 +241,17 @@ impl<C> Shards<C> {
         }
     }
 
+    /// Puts a letter into a core's mailbox.
+    ///
+    /// # Errors
+    /// Gives it back when the mailbox is full. To a core that is not there it is lost.
+    pub(super) fn send(&self, to: ShardId, letter: Letter<C>) -> Result<(), Letter<C>> {
+        match self.senders.get(usize::from(to.number())) {
+            Some(sender) => sender.send(letter),
+            None => Ok(()),
+        }
+    }
+
     /// What a shard's loop counts; it can be read while the shard hangs.
     ///
     /// # Panics
@@ -286,6 +301,7 @@ impl<C: Core + 'static> Start<C> {
             config: config.clone(),
             shard,
             address,
+            addresses: Vec::new(),
             listener,
             mailbox: Mailbox::new(LETTERS_MAX).map_err(kernel("make a mailbox"))?,
             helper,
@@ -332,6 +348,7 @@ impl<C: Core + 'static> Start<C> {
             shard: self.shard,
             shard_count: u16::try_from(self.config.shards.len()).expect("shards are cores"),
             address: self.address,
+            addresses: self.addresses,
             disk: disk.clone(),
             outbox: RingOutbox::new(Rc::clone(&outgoing)),
             clock: BootClock,
@@ -352,7 +369,8 @@ impl<C: Core + 'static> Start<C> {
             ring,
             io,
             disk,
-            network: Network::new(outgoing, limits, BootClock.now_ns()),
+            network: Network::new(self.shard, outgoing, limits, BootClock.now_ns()),
+            shard: self.shard,
             listener: Rc::new(self.listener),
             mailbox: self.mailbox,
             helper: self.helper,

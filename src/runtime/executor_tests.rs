@@ -6,7 +6,7 @@ use super::*;
 use crate::codes;
 use crate::runtime::driven::Identity;
 use crate::runtime::listener;
-use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
+use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId, SiblingMessage};
 use crate::storage::{Block, Disk, OpenMode, Pool, WriteToken};
 use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
 use margay_wire::client::Answer;
@@ -108,6 +108,8 @@ impl Core for Echo {
     fn on_peer_down(&mut self, peer: PeerId) {
         self.tell(Event::PeerDown(peer));
     }
+
+    fn on_sibling_message(&mut self, _from: ShardId, _message: SiblingMessage) {}
 
     fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {
         self.tell(Event::Written(token, result.unwrap()));

@@ -40,6 +40,12 @@ pub(super) fn dialing_hello(me: &Identity, wanted: &PeerAddress) -> Hello {
     }
 }
 
+/// The other core of this node that a hello asks for.
+pub(super) fn other_shard(hello: &Hello, me: &Identity) -> Option<ShardId> {
+    let is_other = hello.to_shard != me.shard && hello.to_shard.number() < me.shard_count;
+    is_other.then_some(hello.to_shard)
+}
+
 /// Judges the hello of whoever connected to us.
 pub(super) fn judge_arrival(
     hello: &Hello,

@@ -34,6 +34,9 @@ pub const LETTERS_MAX: usize = 4_096;
 /// Shortest wait before a peer is dialed again.
 pub const REDIAL_MIN: Duration = Duration::from_millis(20);
 
+/// Bytes behind a hello that go along when its socket is handed to another core.
+pub const HANDOVER_BYTES_MAX: usize = 64 << 10;
+
 /// Longest wait before a peer is dialed again.
 pub const REDIAL_MAX: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,11 @@ pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Memory that each of the executor's own rings registers; it is charged to the user's locked memory.
 pub const EXECUTOR_IO_MEMORY_BYTES: usize = 1 << 20;
+
+const _: () = assert!(
+    margay_wire::genesis::SHARDS_MAX == crate::limits::SHARDS_MAX,
+    "a genesis takes what a node may have"
+);
 
 const _: () = assert!(
     margay_wire::FRAME_BYTES_MAX == crate::limits::FRAME_BYTES_MAX,

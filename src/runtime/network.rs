@@ -12,6 +12,7 @@
 use super::cold::Io;
 use super::connection::{Connection, Greeting, Phase};
 use super::driven::Core;
+use super::handover::HandedSocket;
 use super::limits::PEERS_RESERVED;
 use super::listener;
 use super::notice::{Notice, Notices};
@@ -21,6 +22,7 @@ use super::peer_link::PeerLinks;
 use super::ring::{Completion, Product, Ring};
 use super::slots::{Key, Slots};
 use crate::shard::{ConnectionId, PeerAddress};
+use margay_types::ShardId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -42,6 +44,10 @@ type Resolved = (PeerAddress, io::Result<SocketAddr>);
 
 /// The sockets of a core.
 pub(super) struct Network {
+    /// The core that they belong to.
+    pub(super) shard: ShardId,
+    /// Sockets that other cores are to have.
+    pub(super) handed: VecDeque<(ShardId, HandedSocket)>,
     pub(super) connections: Slots<Connection>,
     pub(super) outgoing: Rc<RefCell<Outgoing>>,
     pub(super) links: PeerLinks,
@@ -61,8 +67,15 @@ pub(super) struct Surroundings<'a, C> {
 
 impl Network {
     /// No sockets yet.
-    pub(super) fn new(outgoing: Rc<RefCell<Outgoing>>, limits: NetworkLimits, seed: u64) -> Self {
+    pub(super) fn new(
+        shard: ShardId,
+        outgoing: Rc<RefCell<Outgoing>>,
+        limits: NetworkLimits,
+        seed: u64,
+    ) -> Self {
         Self {
+            shard,
+            handed: VecDeque::new(),
             connections: Slots::new(),
             outgoing,
             links: PeerLinks::new(seed),
@@ -86,8 +99,7 @@ impl Network {
 
     /// Someone connected.
     pub(super) fn on_accepted(&mut self, ring: &mut Ring, socket: OwnedFd, now_ns: u64) {
-        let full = self.connections.len() >= self.limits.clients_max + PEERS_RESERVED;
-        if full {
+        if self.is_full() {
             self.notices
                 .tell(Notice::TooManyConnections, now_ns, &self.limits.clients_max);
             return;
@@ -100,6 +112,11 @@ impl Network {
         let greeting = Phase::Greeting(Greeting::new(None));
         let key = self.open(socket, greeting, now_ns);
         self.arm_receive(ring, key);
+    }
+
+    /// Is there no place for another connection?
+    pub(super) fn is_full(&self) -> bool {
+        self.connections.len() >= self.limits.clients_max + PEERS_RESERVED
     }
 
     /// The kernel does not accept connections for us.
@@ -121,6 +138,7 @@ impl Network {
             ring.give_back(buffer);
         }
         if armed {
+            self.stop_receiving_for_handover(ring, key);
             return;
         }
         let connection = self
@@ -128,6 +146,7 @@ impl Network {
             .find_mut(key)
             .expect("a socket under way is kept");
         connection.is_receiving = false;
+        let is_over = matches!(completion.result, Ok(0));
         let goes_on = match completion.result {
             Ok(0) => false,
             Ok(_) => true,
@@ -136,6 +155,14 @@ impl Network {
         };
         if matches!(connection.phase, Phase::Dead) {
             self.retire(key);
+        } else if matches!(connection.phase, Phase::HandingOver(_)) {
+            // Its receive was cancelled, or ended by itself; the other core arms its own.
+            drop(completion.operation);
+            if is_over {
+                self.end(key, around);
+            } else {
+                self.hand_over(key);
+            }
         } else if goes_on {
             self.arm_receive(ring, key);
         } else {
@@ -250,6 +277,14 @@ impl Network {
         }
     }
 
+    /// What the shards call a connection.
+    pub(super) fn connection_id(&self, key: Key) -> ConnectionId {
+        ConnectionId {
+            shard: self.shard,
+            number: key.number(),
+        }
+    }
+
     fn keys(&self) -> Vec<Key> {
         self.connections.iter().map(|(key, _)| key).collect()
     }
@@ -306,7 +341,7 @@ impl Network {
                 ring.cancel(Purpose::Connect(key));
                 self.end(key, around);
             }
-            Phase::Greeting(_) => {
+            Phase::Greeting(_) | Phase::HandingOver(_) => {
                 self.notices
                     .tell(Notice::SlowHello, around.now_ns, &self.remote(key));
                 self.end(key, around);
@@ -349,7 +384,7 @@ impl Network {
         match std::mem::replace(&mut connection.phase, Phase::Leaving) {
             Phase::Client => {
                 self.clients -= 1;
-                around.core.on_client_closed(ConnectionId(key.number()));
+                around.core.on_client_closed(self.connection_id(key));
             }
             Phase::Peer(peer) => {
                 self.outgoing.borrow_mut().unbind_peer(peer);
@@ -360,7 +395,7 @@ impl Network {
             | Phase::Greeting(Greeting {
                 dialed: Some(peer), ..
             }) => self.links.on_down(peer, key, around.now_ns),
-            Phase::Greeting(_) | Phase::Leaving => {}
+            Phase::Greeting(_) | Phase::HandingOver(_) | Phase::Leaving => {}
             Phase::Dead => connection.phase = Phase::Dead,
         }
     }

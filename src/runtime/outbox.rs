@@ -16,10 +16,11 @@ use super::limits::{COPIED_RECORDS_BYTES_MAX, KEPT_SEND_BUFFER_BYTES_MAX};
 use super::operation::Part;
 use super::ring::SEND_PARTS_MAX;
 use super::slots::{Key, Slots};
-use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId};
+use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId, SiblingMessage};
 use crate::storage::Slice;
+use margay_types::ShardId;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// Bytes for one connection.
@@ -117,6 +118,8 @@ pub(super) struct Outgoing {
     dirty: Vec<Key>,
     peers: BTreeMap<PeerId, Key>,
     wanted: Option<Vec<PeerAddress>>,
+    /// What waits for the mailbox of another core, in its order.
+    siblings: BTreeMap<ShardId, VecDeque<SiblingMessage>>,
     client_backlog_bytes_max: u64,
 }
 
@@ -128,6 +131,7 @@ impl Outgoing {
             dirty: Vec::new(),
             peers: BTreeMap::new(),
             wanted: None,
+            siblings: BTreeMap::new(),
             client_backlog_bytes_max,
         }))
     }
@@ -193,6 +197,23 @@ impl Outgoing {
         }
     }
 
+    /// Hands what waits for other cores to `deliver`, which gives back what a full mailbox did not take: that is tried
+    /// again, with all behind it, at the next turn. Says whether anything waits.
+    pub(super) fn deliver_to_siblings(
+        &mut self,
+        mut deliver: impl FnMut(ShardId, SiblingMessage) -> Result<(), SiblingMessage>,
+    ) -> bool {
+        for (shard, waiting) in &mut self.siblings {
+            while let Some(message) = waiting.pop_front() {
+                if let Err(message) = deliver(*shard, message) {
+                    waiting.push_front(message);
+                    break;
+                }
+            }
+        }
+        self.siblings.values().any(|waiting| !waiting.is_empty())
+    }
+
     /// The list of peers, if the shard has given a new one.
     pub(super) fn take_wanted(&mut self) -> Option<Vec<PeerAddress>> {
         self.wanted.take()
@@ -228,7 +249,7 @@ impl Outbox for RingOutbox {
             client_backlog_bytes_max,
             ..
         } = &mut *outgoing;
-        let key = Key::from_number(connection.0);
+        let key = Key::from_number(connection.number);
         let Some(queue) = queues.find_mut(key) else {
             return;
         };
@@ -278,11 +299,21 @@ impl Outbox for RingOutbox {
     fn close(&mut self, connection: ConnectionId) {
         self.outgoing
             .borrow_mut()
-            .close_after(Key::from_number(connection.0));
+            .close_after(Key::from_number(connection.number));
     }
 
     fn set_peers(&mut self, peers: &[PeerAddress]) {
         self.outgoing.borrow_mut().wanted = Some(peers.to_vec());
+    }
+
+    fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage) {
+        let siblings = &mut self.outgoing.borrow_mut().siblings;
+        siblings.entry(shard).or_default().push_back(message);
+    }
+
+    fn sibling_backlog(&self, shard: ShardId) -> usize {
+        let outgoing = self.outgoing.borrow();
+        outgoing.siblings.get(&shard).map_or(0, VecDeque::len)
     }
 }
 
@@ -294,6 +325,13 @@ mod tests {
         outgoing.borrow_mut().take_wish().map(|(_, wish)| wish)
     }
 
+    fn connection(key: Key) -> ConnectionId {
+        ConnectionId {
+            shard: ShardId::FIRST,
+            number: key.number(),
+        }
+    }
+
     fn connected(limit: u64) -> (Rc<RefCell<Outgoing>>, RingOutbox, Key) {
         let outgoing = Outgoing::new(limit);
         let key = outgoing.borrow_mut().open();
@@ -303,7 +341,7 @@ mod tests {
     #[test]
     fn what_a_turn_appends_leaves_in_one_send_and_the_next_waits_for_it() {
         let (outgoing, mut outbox, key) = connected(100);
-        let connection = ConnectionId(key.number());
+        let connection = connection(key);
         outbox.send_client(connection, b"one ");
         outbox.send_client(connection, b"two");
         let Some(Wish::Send(parts)) = wish(&outgoing) else {
@@ -323,17 +361,17 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_overflows() {
         let (outgoing, mut outbox, key) = connected(8);
-        outbox.send_client(ConnectionId(key.number()), b"12345678");
-        outbox.send_client(ConnectionId(key.number()), b"9");
+        outbox.send_client(connection(key), b"12345678");
+        outbox.send_client(connection(key), b"9");
         assert!(matches!(wish(&outgoing), Some(Wish::Overflowed)));
     }
 
     #[test]
     fn a_connection_closes_after_its_last_bytes_have_left() {
         let (outgoing, mut outbox, key) = connected(100);
-        outbox.send_client(ConnectionId(key.number()), b"bye");
-        outbox.close(ConnectionId(key.number()));
-        outbox.send_client(ConnectionId(key.number()), b"never heard");
+        outbox.send_client(connection(key), b"bye");
+        outbox.close(connection(key));
+        outbox.send_client(connection(key), b"never heard");
         let Some(Wish::Send(parts)) = wish(&outgoing) else {
             panic!("nothing to send");
         };
@@ -354,6 +392,6 @@ mod tests {
         outgoing.borrow_mut().bind_peer(peer, key);
         outbox.send_peer(peer, b"kept");
         assert_eq!(outbox.peer_backlog_bytes(peer), 4);
-        outbox.send_client(ConnectionId(u64::MAX), b"lost");
+        outbox.send_client(connection(Key::from_number(u64::MAX)), b"lost");
     }
 }

@@ -39,20 +39,32 @@ impl Network {
         }
     }
 
-    fn take_frames<C: Core>(&mut self, key: Key, bytes: &[u8], around: &mut Surroundings<'_, C>) {
+    pub(super) fn take_frames<C: Core>(
+        &mut self,
+        key: Key,
+        bytes: &[u8],
+        around: &mut Surroundings<'_, C>,
+    ) {
         let connection = self
             .connections
             .find_mut(key)
             .expect("a socket under way is kept");
         let broken = match connection.phase {
             Phase::Client => {
-                let id = ConnectionId(key.number());
+                let id = ConnectionId {
+                    shard: self.shard,
+                    number: key.number(),
+                };
                 let frames = connection.splitter.split(bytes);
                 frames_to(frames, |frame| around.core.on_client_frame(id, frame))
             }
             Phase::Peer(peer) => {
                 let frames = connection.splitter.split(bytes);
                 frames_to(frames, |frame| around.core.on_peer_frame(peer, frame))
+            }
+            Phase::HandingOver(ref mut handover) => {
+                handover.behind.extend_from_slice(bytes);
+                None
             }
             Phase::Greeting(_) | Phase::Dialing(_) | Phase::Leaving | Phase::Dead => None,
         };
@@ -114,8 +126,17 @@ impl Network {
     }
 
     /// Answers whoever connected to us.
-    fn greet<C: Core>(&mut self, key: Key, hello: &Hello, around: &mut Surroundings<'_, C>) {
+    pub(super) fn greet<C: Core>(
+        &mut self,
+        key: Key,
+        hello: &Hello,
+        around: &mut Surroundings<'_, C>,
+    ) {
         let me = around.core.identity();
+        if let Some(to) = handshake::other_shard(hello, &me) {
+            self.begin_handover(key, to, hello);
+            return;
+        }
         let judged = handshake::judge_arrival(hello, &me, &self.links.wanted());
         let judged = match judged {
             Ok(Arrival::Client) if self.clients >= self.limits.clients_max => {
@@ -129,9 +150,7 @@ impl Network {
             Ok(Arrival::Client) => {
                 self.clients += 1;
                 self.set_phase(key, Phase::Client);
-                around
-                    .core
-                    .on_client_open(ConnectionId(key.number()), hello);
+                around.core.on_client_open(self.connection_id(key), hello);
             }
             Ok(Arrival::Peer(peer, life)) => self.become_peer(key, peer, life, around),
             Err(code) => {
@@ -183,7 +202,7 @@ impl Network {
         around.core.on_peer_up(peer, life);
     }
 
-    fn set_phase(&mut self, key: Key, phase: Phase) {
+    pub(super) fn set_phase(&mut self, key: Key, phase: Phase) {
         self.connections
             .find_mut(key)
             .expect("the socket is open")

@@ -5,7 +5,7 @@ use super::disk::RingDisk;
 use super::driven::{Core, Identity};
 use super::outbox::RingOutbox;
 use crate::codes::Code;
-use crate::shard::{ConnectionId, NodeFacts, PeerId, Shard, ShardError};
+use crate::shard::{ConnectionId, NodeFacts, PeerId, Shard, ShardError, SiblingMessage};
 use crate::storage::WriteToken;
 use margay_types::{ClusterId, NodeId, ProcessLife, ShardId};
 use margay_wire::{Frame, Hello};
@@ -50,8 +50,8 @@ impl Core for ShardCore {
             node,
             incarnation: self.facts.incarnation,
             life: self.facts.life,
-            shard: ShardId::new(0),
-            shard_count: 1,
+            shard: self.facts.shard,
+            shard_count: self.facts.shard_count,
         }
     }
 
@@ -85,6 +85,10 @@ impl Core for ShardCore {
 
     fn on_peer_down(&mut self, peer: PeerId) {
         self.shard.on_peer_down(peer);
+    }
+
+    fn on_sibling_message(&mut self, from: ShardId, message: SiblingMessage) {
+        self.shard.on_sibling_message(from, message);
     }
 
     fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {

@@ -8,7 +8,7 @@
 //! ```
 
 use super::clock::{BootClock, nanoseconds};
-use super::core_loop::{CoreLoop, Stage};
+use super::core_loop::{CoreLoop, Parts, Stage};
 use super::driven::Core;
 use super::limits::{LINGER, STOP_TIMEOUT};
 use super::network::Surroundings;
@@ -46,7 +46,7 @@ impl<C: Core + 'static> CoreLoop<C> {
 
     pub(super) fn advance_stage(&mut self, now_ns: u64) {
         match self.stage {
-            Stage::Starting => self.take_made(),
+            Stage::Starting => self.take_made(now_ns),
             Stage::Running => {
                 let core = self.core.as_mut().expect("a shard that runs is there");
                 let is_late = self.stop_by_ns.is_some_and(|by_ns| by_ns <= now_ns);
@@ -71,7 +71,7 @@ impl<C: Core + 'static> CoreLoop<C> {
     }
 
     /// The shard is there, or will never be.
-    fn take_made(&mut self) {
+    fn take_made(&mut self, now_ns: u64) {
         let made = self.parts.made.borrow_mut().take();
         match made {
             None => {}
@@ -80,8 +80,19 @@ impl<C: Core + 'static> CoreLoop<C> {
                 for (token, result) in self.early_writes.drain(..) {
                     core.on_written(token, result);
                 }
+                for (from, message) in self.early_messages.drain(..) {
+                    core.on_sibling_message(from, message);
+                }
                 for visit in self.early_visits.drain(..) {
                     visit(&mut core);
+                }
+                for handed in self.early_sockets.drain(..) {
+                    let Parts { ring, network, .. } = &mut self.parts;
+                    let mut around = Surroundings {
+                        core: &mut core,
+                        now_ns,
+                    };
+                    network.on_handed(ring, handed, &mut around);
                 }
                 self.core = Some(core);
                 self.stage = Stage::Running;

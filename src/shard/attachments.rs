@@ -5,7 +5,7 @@
 
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
 use crate::shard::outbox::ConnectionId;
-use margay_types::{ClientId, GroupId, SessionId};
+use margay_types::{ClientId, GroupId, SessionId, ShardId};
 use margay_wire::client::Attachment as AttachmentNumber;
 use std::collections::BTreeMap;
 
@@ -39,15 +39,38 @@ struct Table {
 }
 
 /// The attachments of all client connections of a shard.
-#[derive(Debug, Default)]
+///
+/// The shards of a node count in steps of their number, each from its own: so the number of an attachment says which
+/// shard gave it out, whichever shard the connection is at.
+#[derive(Debug)]
 pub(crate) struct Attachments {
     connections: BTreeMap<ConnectionId, Table>,
+    shard: ShardId,
+    shard_count: u16,
 }
 
 impl Attachments {
+    /// Those of a shard of a node with so many.
+    pub(crate) const fn new(shard: ShardId, shard_count: u16) -> Self {
+        Self {
+            connections: BTreeMap::new(),
+            shard,
+            shard_count,
+        }
+    }
+
     /// A connection was made.
     pub(crate) fn on_open(&mut self, connection: ConnectionId) {
-        self.connections.insert(connection, Table::default());
+        let table = Table {
+            next: u32::from(self.shard.number()),
+            ..Table::default()
+        };
+        self.connections.insert(connection, table);
+    }
+
+    /// Is this connection known, and not gone?
+    pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
+        self.connections.contains_key(&connection)
     }
 
     /// Attaches a session and gives its number on this connection: the one that it has there already, if it has.
@@ -64,12 +87,13 @@ impl Attachments {
         if let Some(number) = table.numbers.get(&key) {
             return Ok(*number);
         }
-        let is_used_up = table.next == AttachmentNumber::NONE.0;
+        let step = u32::from(self.shard_count);
+        let is_used_up = table.next >= AttachmentNumber::NONE.0 - step;
         if is_used_up || table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX {
             return Err(NotAttached::TooMany);
         }
         let number = table.next;
-        table.next += 1;
+        table.next += step;
         table.attachments.insert(number, attachment);
         table.numbers.insert(key, number);
         Ok(number)
@@ -95,9 +119,11 @@ impl Attachments {
         self.connections.remove(&connection);
     }
 
-    /// Connections of clients and operators.
+    /// Connections of clients and operators whose sockets are at this shard.
     pub(crate) fn connection_count(&self) -> usize {
-        self.connections.len()
+        let own = self.shard;
+        let here = self.connections.keys();
+        here.filter(|connection| connection.shard == own).count()
     }
 }
 
@@ -105,15 +131,36 @@ impl Attachments {
 mod tests {
     use super::*;
 
+    fn connection(number: u64) -> ConnectionId {
+        let shard = ShardId::FIRST;
+        ConnectionId { shard, number }
+    }
+
+    /// A frame that names only an attachment must find its way.
+    #[test]
+    fn the_number_of_an_attachment_says_which_shard_gave_it_out() {
+        let mut attachments = Attachments::new(ShardId::new(2), 3);
+        attachments.on_open(connection(1));
+        for session in 1..10 {
+            let attachment = Attachment {
+                group: GroupId::new(5),
+                session: SessionId::new(session),
+                client: ClientId::ZERO,
+            };
+            let number = attachments.attach(connection(1), attachment).unwrap();
+            assert_eq!(number % 3, 2);
+        }
+    }
+
     #[test]
     fn numbers_count_per_connection_and_end_with_it() {
-        let mut attachments = Attachments::default();
+        let mut attachments = Attachments::new(ShardId::FIRST, 1);
         let attachment = Attachment {
             group: GroupId::new(3),
             session: SessionId::new(12),
             client: ClientId::ZERO,
         };
-        let (one, two) = (ConnectionId(1), ConnectionId(2));
+        let (one, two) = (connection(1), connection(2));
         attachments.on_open(one);
         attachments.on_open(two);
         assert_eq!(attachments.attach(one, attachment), Ok(0));
@@ -127,8 +174,8 @@ mod tests {
 
     #[test]
     fn sessions_that_come_and_go_do_not_use_a_connection_up() {
-        let mut attachments = Attachments::default();
-        let connection = ConnectionId(1);
+        let mut attachments = Attachments::new(ShardId::FIRST, 1);
+        let connection = connection(1);
         attachments.on_open(connection);
         let group = GroupId::new(3);
         for number in 1..=2 * SESSIONS_PER_CONNECTION_MAX as u64 {

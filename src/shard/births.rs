@@ -10,173 +10,20 @@
 //! manifest.
 
 use crate::shard::Seams;
+use crate::shard::birth::Birth;
 use crate::shard::cold::ColdDone;
-use crate::shard::hosted::{Hosted, Identity};
+use crate::shard::hosted::Hosted;
 use crate::shard::shard::{Shard, ShardError};
+use crate::shard::sibling_births::SiblingBirths;
 use crate::shard::waiters::Requester;
 use crate::storage::node_manifest::NodeManifest;
-use crate::storage::payload::Created;
 use crate::storage::{Disk, Sequence, record};
-use margay_machine::{Host, Limits};
-use margay_raft::{Configuration, Member, Replica};
-use margay_types::{GroupId, Incarnation, Index, LogTime, NodeId};
-use margay_wire::admin::system::{Creation, Creations};
+use margay_machine::Host;
+use margay_raft::Replica;
+use margay_types::{GroupId, Index, LogTime, ShardId};
+use margay_wire::admin::system::Creations;
 use margay_wire::genesis::Genesis;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-
-/// Version of [`Description`].
-const FORMAT: u16 = 1;
-
-/// What a `created` record says beyond what storage reads: postcard-encoded into its description.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Description {
-    format: u16,
-    /// The entry of group 0 that created it; 0 for group 0.
-    pub(crate) created: Index,
-    /// The keyspace; empty for group 0.
-    pub(crate) keyspace: String,
-    /// The machine's version that the group starts with.
-    pub(crate) machine_version: u32,
-    /// The machine's options.
-    pub(crate) options: Vec<u8>,
-    /// The initial configuration, in the core's encoding.
-    configuration: Vec<u8>,
-}
-
-impl Description {
-    /// Reads a description; `None` when the bytes are of another version, or damaged.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes::<Self>(bytes)
-            .ok()
-            .filter(|known| known.format == FORMAT)
-    }
-
-    /// The configuration that all first members start from.
-    pub(crate) fn configuration(&self) -> Option<Configuration> {
-        Configuration::decode(&self.configuration).ok()
-    }
-
-    /// The bytes of the description.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("plain data with known lengths encodes")
-    }
-}
-
-/// A replica on its way into life.
-#[derive(Clone, Debug)]
-pub(crate) struct Birth {
-    /// Its group.
-    pub(crate) group: GroupId,
-    /// The record that makes it known.
-    pub(crate) created: Created,
-    /// What the record's description says.
-    pub(crate) description: Description,
-}
-
-impl Birth {
-    /// This node's replica of group 0, if the genesis names this data directory.
-    pub(crate) fn of_genesis(genesis: &Genesis, incarnation: Incarnation) -> Option<Self> {
-        let own = genesis.member(incarnation)?;
-        let voters = genesis
-            .members()
-            .map(|member| Member {
-                number: member.replica,
-                node: member.node,
-            })
-            .collect();
-        let description = Description {
-            format: FORMAT,
-            created: Index::ZERO,
-            keyspace: String::new(),
-            machine_version: 1,
-            options: genesis.encode(),
-            configuration: encoded(voters),
-        };
-        let machine = margay_wire::admin::system::MACHINE;
-        Some(Self::new(
-            GroupId::SYSTEM,
-            own.replica,
-            incarnation,
-            machine,
-            description,
-        ))
-    }
-
-    /// This node's replica of a created group, if it is a member.
-    pub(crate) fn of_creation(creation: &Creation, node: NodeId) -> Option<Self> {
-        let own = creation.members.iter().find(|member| member.node == node)?;
-        let voters = creation
-            .members
-            .iter()
-            .map(|member| Member {
-                number: member.replica,
-                node: member.node,
-            })
-            .collect();
-        let description = Description {
-            format: FORMAT,
-            created: creation.created,
-            keyspace: creation.keyspace.clone(),
-            machine_version: creation.machine_version,
-            options: creation.options.clone(),
-            configuration: encoded(voters),
-        };
-        let number = own.replica;
-        Some(Self::new(
-            creation.group,
-            number,
-            own.incarnation,
-            &creation.machine,
-            description,
-        ))
-    }
-
-    fn new(
-        group: GroupId,
-        replica: margay_types::ReplicaNumber,
-        incarnation: Incarnation,
-        machine: &str,
-        description: Description,
-    ) -> Self {
-        let created = Created {
-            incarnation,
-            replica,
-            recovery_number: 0,
-            machine: machine.to_owned(),
-            description: description.encode(),
-        };
-        Self {
-            group,
-            created,
-            description,
-        }
-    }
-
-    /// What the replica is called by.
-    pub(crate) fn identity(&self) -> Identity {
-        Identity {
-            group: self.group,
-            created: self.created.clone(),
-            description: self.description.clone(),
-        }
-    }
-
-    /// The limits that every group starts with.
-    pub(crate) fn limits() -> Limits {
-        Limits::default()
-    }
-}
-
-fn encoded(voters: Vec<Member>) -> Vec<u8> {
-    let configuration = Configuration {
-        voters,
-        ..Configuration::default()
-    };
-    let mut bytes = Vec::new();
-    configuration.encode(&mut bytes);
-    bytes
-}
+use std::collections::{BTreeMap, VecDeque};
 
 /// Why creations wait.
 #[derive(Clone, Debug)]
@@ -207,7 +54,13 @@ pub(crate) struct Births {
     /// Creations of group 0 at or below it are in `logging` or further, or done.
     pub(crate) taken_up_to: Index,
     /// Not everything that group 0 created can be carried out now: the manifest must not pass it.
-    stalled: Option<Stall>,
+    pub(crate) stalled: Option<Stall>,
+    /// Of `logged`, so many are reported to shard 0, by a sibling of it.
+    reported: usize,
+    /// What a sibling of shard 0 was told and could not carry out yet.
+    pub(crate) waiting: VecDeque<Birth>,
+    /// What siblings carry out, as shard 0 knows it.
+    pub(crate) siblings: SiblingBirths,
     /// Whoever waits for the end of the formation.
     pub(crate) founders: Vec<Requester>,
 }
@@ -232,6 +85,8 @@ impl Births {
         self.logging.contains_key(&group)
             || self.logged.iter().any(is_it)
             || self.recording.iter().any(is_it)
+            || self.waiting.iter().any(is_it)
+            || self.siblings.has(group)
     }
 
     /// Its `created` record was found, and nothing that it did: it never acted.
@@ -240,7 +95,7 @@ impl Births {
     }
 
     /// Group 0 created it: if its record is durable already, only the manifest is missing.
-    fn resume(&mut self, group: GroupId) -> bool {
+    pub(crate) fn resume(&mut self, group: GroupId) -> bool {
         let found = self.interrupted.remove(&group);
         let is_found = found.is_some();
         self.logged.extend(found);
@@ -260,15 +115,42 @@ impl Births {
         self.logged.extend(returned.map(|(_, (_, birth))| birth));
     }
 
-    /// May the manifest be written now, and for which births? All whose records are durable, at once: what one entry of
-    /// group 0 created must be durable whole before the manifest passes that entry.
-    pub(crate) fn begin_recording(&mut self) -> &[Birth] {
-        if self.logging.is_empty() && self.recording.is_empty() && self.stalled.is_none() {
-            self.recording = std::mem::take(&mut self.logged);
-            &self.recording
-        } else {
-            &[]
+    /// May the manifest be written now, and up to which entry of group 0? For all whose records are durable, at once:
+    /// what one entry created must be durable whole before the manifest passes that entry.
+    pub(crate) fn begin_recording(&mut self) -> Option<Index> {
+        let is_settled = self.logging.is_empty()
+            && self.recording.is_empty()
+            && self.stalled.is_none()
+            && self.siblings.is_settled();
+        if !is_settled {
+            return None;
         }
+        self.recording = std::mem::take(&mut self.logged);
+        let here = self.recording.iter();
+        let here = here.map(|birth| birth.description.created).max();
+        here.max(self.siblings.begin_recording())
+    }
+
+    /// Groups of a sibling whose records are durable, and of which shard 0 does not know yet.
+    pub(crate) fn take_unreported(&mut self) -> Vec<GroupId> {
+        let unreported = self.logged.iter().skip(self.reported);
+        let groups = unreported.map(|birth| birth.group).collect();
+        self.reported = self.logged.len();
+        groups
+    }
+
+    /// The manifest is durable: these replicas of a sibling may act.
+    pub(crate) fn take_logged(&mut self, groups: &[GroupId]) -> Vec<Birth> {
+        let recorded = self
+            .logged
+            .extract_if(.., |birth| groups.contains(&birth.group));
+        let recorded: Vec<Birth> = recorded.collect();
+        assert!(
+            recorded.len() == groups.len(),
+            "shard 0 records what was reported to it"
+        );
+        self.reported -= recorded.len();
+        recorded
     }
 
     /// The manifest is durable: these replicas may act.
@@ -287,13 +169,10 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Why a birth cannot be carried out now.
-    fn stall_of(&mut self, birth: &Birth) -> Option<Stall> {
-        let (machine, options) = (&birth.created.machine, &birth.description.options);
-        if self.registry.takes_options(machine, options) != Ok(true) {
-            return Some(Stall::Machine {
-                group: birth.group,
-                machine: machine.clone(),
-            });
+    pub(crate) fn stall_of(&mut self, birth: &Birth) -> Option<Stall> {
+        let unfit = self.unfit_for(birth);
+        if unfit.is_some() {
+            return unfit;
         }
         let bytes = record::record_bytes(birth.created.encode().len());
         let log = &mut self.means.log;
@@ -316,6 +195,7 @@ impl<S: Seams> Shard<S> {
             return;
         };
         self.births.stalled = None;
+        let mut elsewhere = Vec::new();
         for creation in list.creations {
             let is_here = self.groups.contains_key(&creation.group)
                 || self.births.has(creation.group)
@@ -326,29 +206,40 @@ impl<S: Seams> Shard<S> {
             let Some(birth) = Birth::of_creation(&creation, self.means.node) else {
                 continue;
             };
-            self.births.stalled = self.stall_of(&birth);
+            let is_elsewhere = self.home_of(birth.group) != self.facts.shard;
+            self.births.stalled = match is_elsewhere {
+                true => self.unfit_for(&birth),
+                false => self.stall_of(&birth),
+            };
             if self.births.stalled.is_some() {
-                return;
+                break;
             }
-            self.log_birth(birth);
+            match is_elsewhere {
+                true => elsewhere.push(birth),
+                false => self.log_birth(birth),
+            }
         }
-        self.births.taken_up_to = applied;
-        self.record_births();
+        self.tell_births(elsewhere);
+        if self.births.stalled.is_none() {
+            self.births.taken_up_to = applied;
+            self.record_births();
+        }
     }
 
     /// Writes the manifest once all records of births are durable.
     pub(crate) fn record_births(&mut self) {
+        if self.facts.shard != ShardId::FIRST {
+            self.report_logged();
+            return;
+        }
         if self.manifest_files.is_none() {
             return;
         }
-        let births = self.births.begin_recording();
-        if births.is_empty() {
+        let Some(created) = self.births.begin_recording() else {
             return;
-        }
+        };
         let mut manifest = self.manifest.clone();
-        for birth in births {
-            manifest.created_up_to = manifest.created_up_to.max(birth.description.created);
-        }
+        manifest.created_up_to = manifest.created_up_to.max(created);
         if let Some(genesis) = &self.founding
             && let Some(member) = genesis.member(self.facts.incarnation)
         {
@@ -381,6 +272,7 @@ impl<S: Seams> Shard<S> {
                 self.fail(error);
             }
         }
+        self.tell_recorded();
         if self.founding.take().is_some() {
             self.update_peers();
         }
@@ -388,7 +280,7 @@ impl<S: Seams> Shard<S> {
         self.record_births();
     }
 
-    fn bear(&mut self, birth: &Birth) -> Result<(), ShardError> {
+    pub(crate) fn bear(&mut self, birth: &Birth) -> Result<(), ShardError> {
         let group = birth.group;
         let configuration = birth
             .description

@@ -14,7 +14,7 @@
 
 use crate::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_TRIGGER_BYTES, CHECKPOINT_TRIGGER_FACTOR};
 use crate::shard::Seams;
-use crate::shard::births::Description;
+use crate::shard::birth::Description;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::storage::payload::{CHUNK_HEADER_BYTES, CheckpointPointer, ChunkHeader, Created, Tail};

@@ -22,10 +22,27 @@ impl<S: Seams> Shard<S> {
     /// The connection is gone.
     pub fn on_client_closed(&mut self, connection: ConnectionId) {
         self.means.attachments.on_closed(connection);
+        self.on_hopper_gone(connection);
     }
 
-    /// A frame of a client or an operator.
+    /// A frame of a client or an operator, for whichever shard of this node.
     pub fn on_client_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
+        match self.hop(connection, frame) {
+            Ok(true) => {}
+            Ok(false) => self.take_client_frame(connection, frame),
+            Err(refusal) => {
+                let to = Requester {
+                    connection,
+                    request: frame.request,
+                    purpose: Purpose::Output,
+                };
+                self.means.refuse(to, ResponseHead::default(), &refusal);
+            }
+        }
+    }
+
+    /// A frame for this shard.
+    pub(crate) fn take_client_frame(&mut self, connection: ConnectionId, frame: &Frame<'_>) {
         self.requests += 1;
         let purpose = if frame.kind == FrameKind::Open {
             Purpose::Open

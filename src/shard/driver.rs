@@ -191,7 +191,7 @@ impl Hosted {
         append: AppendEntries,
     ) {
         let Some(node) = self.node_of(to) else { return };
-        if !means.can_append(node) {
+        if !means.can_append(node, self.group()) {
             return;
         }
         let route = Route {
@@ -267,7 +267,7 @@ impl Hosted {
             return;
         }
         let Some(node) = self.node_of(to) else { return };
-        if !means.can_append(node) {
+        if !means.can_append(node, self.group()) {
             return;
         }
         let route = Route {

@@ -9,13 +9,16 @@ use crate::storage::Room;
 use margay_types::{GroupId, Index, ShardId};
 use margay_wire::admin::HealthReason;
 use margay_wire::admin::system::Creations;
+use std::collections::BTreeSet;
 
 impl<S: Seams> Shard<S> {
     /// Everything that is wrong here; empty when nothing is.
     pub(crate) fn health(&mut self) -> Vec<HealthReason> {
         let mut reasons: Vec<HealthReason> = Vec::new();
+        let own = self.facts.shard;
         for damaged in &self.damaged {
             reasons.push(reason(
+                own,
                 Code::DamagedReplica,
                 Some(damaged.group),
                 damaged.reason.clone(),
@@ -27,7 +30,7 @@ impl<S: Seams> Shard<S> {
                     "entry {}: {:?} {}",
                     stopped.index, stopped.reason, stopped.message
                 );
-                reasons.push(reason(Code::StoppedMachine, Some(*group), text));
+                reasons.push(reason(own, Code::StoppedMachine, Some(*group), text));
             }
         }
         if let Some(Stall::Machine { group, machine }) = self.births.stalled() {
@@ -35,10 +38,9 @@ impl<S: Seams> Shard<S> {
                 "this binary has no machine `{machine}`, or not with these options; what was created \
                  behind it waits, too"
             );
-            reasons.push(reason(Code::UnfitBinary, Some(*group), text));
+            reasons.push(reason(own, Code::UnfitBinary, Some(*group), text));
         }
         reasons.extend(self.little_space());
-        reasons.extend(self.lost_replicas());
         reasons
     }
 
@@ -68,11 +70,22 @@ impl<S: Seams> Shard<S> {
             "{mark}; {used} MiB of log in use; the oldest segment is held by {}",
             holding.join(", ")
         );
-        Some(reason(Code::LittleSpace, None, text))
+        Some(reason(self.facts.shard, Code::LittleSpace, None, text))
     }
 
-    /// Groups that group 0 says live here, and that no log knows of.
-    fn lost_replicas(&mut self) -> Vec<HealthReason> {
+    /// Every group that this shard has a replica of: whole, damaged, or being born.
+    pub(crate) fn known_groups(&self) -> Vec<GroupId> {
+        let damaged = self.damaged.iter().map(|damaged| damaged.group);
+        let whole = self.groups.keys().copied();
+        whole.chain(damaged).collect()
+    }
+
+    /// Groups that group 0 says live on this node, and that no log of the shards in `answered` knows of.
+    pub(crate) fn lost_replicas(
+        &mut self,
+        known: &BTreeSet<GroupId>,
+        answered: &BTreeSet<ShardId>,
+    ) -> Vec<HealthReason> {
         let Ok(list) = self.ask_system(&Creations { above: Index::ZERO }) else {
             return Vec::new();
         };
@@ -81,17 +94,15 @@ impl<S: Seams> Shard<S> {
         let missing = list.creations.into_iter().filter(|creation| {
             creation.created <= created_up_to
                 && creation.members.iter().any(|member| member.node == node)
-                && !self.groups.contains_key(&creation.group)
-                && !self
-                    .damaged
-                    .iter()
-                    .any(|damaged| damaged.group == creation.group)
+                && answered.contains(&self.home_of(creation.group))
+                && !known.contains(&creation.group)
                 && !self.births.has(creation.group)
         });
         missing
             .map(|creation| {
                 let text = "its records are lost; replace the member".to_owned();
-                reason(Code::LostReplica, Some(creation.group), text)
+                let shard = creation.group.shard(self.facts.shard_count);
+                reason(shard, Code::LostReplica, Some(creation.group), text)
             })
             .collect()
     }
@@ -100,11 +111,17 @@ impl<S: Seams> Shard<S> {
 /// A text names so many holders of the oldest segment.
 const HOLDERS_NAMED_MAX: usize = 4;
 
-fn reason(code: Code, group: Option<GroupId>, text: String) -> HealthReason {
+/// One thing that is wrong on a shard.
+pub(crate) fn reason(
+    shard: ShardId,
+    code: Code,
+    group: Option<GroupId>,
+    text: String,
+) -> HealthReason {
     HealthReason {
         code: code.number(),
         since_ms: 0,
-        shard: Some(ShardId::new(0)),
+        shard: Some(shard),
         group,
         text,
     }

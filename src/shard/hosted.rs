@@ -13,7 +13,7 @@
 
 use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
-use crate::shard::births::Description;
+use crate::shard::birth::Description;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::means::Means;
 use crate::shard::queries::Reads;

@@ -3,14 +3,16 @@
 use crate::shard::Seams;
 use crate::shard::attachments::{Attachment, Attachments, NotAttached};
 use crate::shard::cold::ColdInbox;
-use crate::shard::outbox::{ConnectionId, Outbox, PeerAddress};
+use crate::shard::exit::Exit;
+use crate::shard::outbox::{ConnectionId, Outbox};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
+use crate::shard::siblings::SiblingMessage;
 use crate::shard::waiters::Requester;
 use crate::storage::{Log, StorageError};
 use margay_machine::Answers;
 use margay_raft::Effect;
-use margay_types::{GroupId, NodeId};
+use margay_types::{GroupId, NodeId, ShardId};
 use margay_wire::client::{Attached, Attachment as AttachmentNumber, ResponseHead};
 use margay_wire::refusal::Refusal;
 
@@ -21,7 +23,7 @@ pub(crate) struct Means<S: Seams> {
     /// The log that all groups write to.
     pub(crate) log: Log<S::Disk>,
     /// Where frames leave.
-    pub(crate) outbox: S::Outbox,
+    pub(crate) outbox: Exit<S::Outbox>,
     /// What tells time.
     pub(crate) clock: S::Clock,
     /// The time of this turn: every event of a turn happens at one time.
@@ -82,9 +84,9 @@ impl<S: Seams> Means<S> {
         }
     }
 
-    /// Tells the outbox whom to keep connections to.
-    pub(crate) fn set_peers(&mut self, addresses: Vec<PeerAddress>) {
-        self.peers.set_addresses(addresses, &mut self.outbox);
+    /// Says something to another shard of this node.
+    pub(crate) fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage) {
+        self.outbox.send_sibling(shard, message);
     }
 
     /// Notes a write to the log: if it was refused, nothing that it was for may happen, and the shard ends.
@@ -100,7 +102,7 @@ impl<S: Seams> Means<S> {
     }
 
     /// Bytes that wait to leave for a node; what is above the window waits for acknowledgements instead.
-    pub(crate) fn can_append(&self, node: NodeId) -> bool {
-        self.peers.can_append(node, &self.outbox)
+    pub(crate) fn can_append(&self, node: NodeId, group: GroupId) -> bool {
+        self.peers.can_append(node, group, &self.outbox)
     }
 }

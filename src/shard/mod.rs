@@ -25,6 +25,7 @@
 
 mod applying;
 mod attachments;
+mod birth;
 mod births;
 pub mod boot;
 mod checkpoints;
@@ -32,6 +33,7 @@ mod clients;
 pub mod clock;
 mod cold;
 mod driver;
+mod exit;
 mod health;
 mod hosted;
 mod inspection;
@@ -52,14 +54,18 @@ mod sessions;
     reason = "the glossary's name of the thing that this folder is"
 )]
 mod shard;
+mod sibling_births;
+pub mod siblings;
+mod surveys;
 mod waiters;
 
-pub use boot::{BootError, boot};
+pub use boot::{BootError, BootPlace, Node, boot, prepare};
 pub use clock::Clock;
 pub use inspection::ReplicaView;
 pub use outbox::{ConnectionId, Outbox, PeerAddress, PeerId};
 pub use restore::{DamagedGroup, Found, FoundGroup, RestoreError};
 pub use shard::{NodeFacts, Restored, Shard, ShardError};
+pub use siblings::SiblingMessage;
 
 use crate::storage::Disk;
 

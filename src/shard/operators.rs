@@ -3,10 +3,11 @@
 use crate::limits::{
     GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, TICK_NS, WAITING_FOUNDERS_MAX,
 };
-use crate::shard::births::Birth;
+use crate::shard::birth::Birth;
 use crate::shard::hosted::Hosted;
 use crate::shard::outbox::ConnectionId;
 use crate::shard::shard::Shard;
+use crate::shard::surveys::{Question, StatusPart};
 use crate::shard::waiters::{Purpose, Requester};
 use crate::shard::{Clock, Seams};
 use crate::storage::Room;
@@ -16,15 +17,16 @@ use margay_types::{GroupId, NodeId, Ticks};
 use margay_wire::admin::system::{Directory, DirectoryAnswer, SystemCommand, SystemQuery};
 use margay_wire::admin::{
     Bootstrap, BootstrapAnswer, Chain, ChainLink, ChainRequest, Formation, GroupStatus,
-    KeyspaceCreate, KeyspaceCreated, KeyspaceList, KeyspaceListRequest, KeyspaceRefusal,
-    LeaderHint, Map, MapGroup, MapRequest, MemberStatus, MemberType, NodeInfo, NodeInfoRequest,
-    ReplicaRole, Request, ShardStatus, SpaceMark, Status, StatusRequest, read_request,
-    write_answer,
+    HealthReason, KeyspaceCreate, KeyspaceCreated, KeyspaceList, KeyspaceListRequest,
+    KeyspaceRefusal, LeaderHint, Map, MapGroup, MapRequest, MemberStatus, MemberType, NodeInfo,
+    NodeInfoRequest, ReplicaRole, Request, ShardStatus, SpaceMark, Status, StatusRequest,
+    read_request, write_answer,
 };
 use margay_wire::client::ResponseHead;
 use margay_wire::frame::{Frame, FrameKind};
 use margay_wire::genesis::Genesis;
 use margay_wire::refusal::Refusal;
+use std::collections::BTreeMap;
 
 impl<S: Seams> Shard<S> {
     /// A frame of an operator, or a client's question for the map.
@@ -45,13 +47,13 @@ impl<S: Seams> Shard<S> {
                 shard.demand_system_leader()?;
                 shard.ask_system::<KeyspaceListAsked>(&KeyspaceListAsked(asked))
             }),
-            FrameKind::Status => self.answer_with(to, frame, |shard, asked: StatusRequest| {
-                Ok(shard.status(&asked))
-            }),
+            FrameKind::Status => read_request::<StatusRequest>(frame.body)
+                .map_err(|_| Refusal::BadRequest)
+                .and_then(|asked| self.survey(to, Question::Status(asked))),
             FrameKind::Chain => self.answer_with(to, frame, |shard, asked: ChainRequest| {
                 shard.chain(asked.group)
             }),
-            FrameKind::Map => self.answer_with(to, frame, |shard, MapRequest| shard.map()),
+            FrameKind::Map => self.on_map(to, frame),
             FrameKind::PeerAppend
             | FrameKind::PeerMessages
             | FrameKind::Open
@@ -79,7 +81,7 @@ impl<S: Seams> Shard<S> {
         self.send_answer::<R>(to, &answer)
     }
 
-    fn send_answer<R: Request>(
+    pub(crate) fn send_answer<R: Request>(
         &mut self,
         to: Requester,
         answer: &R::Answer,
@@ -110,8 +112,8 @@ impl<S: Seams> Shard<S> {
             life: self.facts.life,
             formation: self.formation(),
             address: self.facts.address.clone(),
-            shards: 1,
-            shard_ports: Vec::new(),
+            shards: self.facts.shard_count,
+            shard_ports: self.facts.shard_ports.clone(),
         }
     }
 
@@ -207,7 +209,9 @@ impl<S: Seams> Shard<S> {
             Ok(true) => {}
         }
         let log = &self.means.log;
-        let max = u32::try_from(log.groups_max() - log.group_count()).unwrap_or(u32::MAX);
+        // The groups of a keyspace are spread over the shards evenly.
+        let room = (log.groups_max() - log.group_count()) * usize::from(self.facts.shard_count);
+        let max = u32::try_from(room).unwrap_or(u32::MAX);
         if asked.groups > max && !self.knows_keyspace(&asked.name)? {
             let refusal = KeyspaceRefusal::BadGroupCount { max };
             return self.send_answer::<KeyspaceCreate>(to, &refused(refusal));
@@ -265,7 +269,14 @@ impl<S: Seams> Shard<S> {
         })
     }
 
-    fn map(&mut self) -> Result<Map, Refusal> {
+    /// Who is where is known here; who leads, by all shards together.
+    fn on_map(&mut self, to: Requester, frame: &Frame<'_>) -> Result<(), Refusal> {
+        read_request::<MapRequest>(frame.body).map_err(|_| Refusal::BadRequest)?;
+        self.system()?;
+        self.survey(to, Question::Leaders)
+    }
+
+    pub(crate) fn map(&mut self, leaders: &BTreeMap<GroupId, LeaderHint>) -> Result<Map, Refusal> {
         let directory: DirectoryAnswer = self.ask_system(&Directory)?;
         let version = self.system()?.0.host.applied_index();
         let all_nodes: Vec<NodeId> = directory.nodes.iter().map(|node| node.node).collect();
@@ -273,13 +284,13 @@ impl<S: Seams> Shard<S> {
             group: GroupId::SYSTEM,
             incarnation: 0,
             members: all_nodes,
-            leader: self.leader_hint(GroupId::SYSTEM),
+            leader: leaders.get(&GroupId::SYSTEM).copied(),
         };
         let others = directory.groups.into_iter().map(|known| MapGroup {
             group: known.group,
             incarnation: known.incarnation,
             members: known.members,
-            leader: self.leader_hint(known.group),
+            leader: leaders.get(&known.group).copied(),
         });
         Ok(Map {
             cluster: self.manifest.cluster,
@@ -290,25 +301,59 @@ impl<S: Seams> Shard<S> {
         })
     }
 
-    fn leader_hint(&self, group: GroupId) -> Option<LeaderHint> {
-        let hosted = self.groups.get(&group)?;
-        let node = hosted.leader_node()?;
-        Some(LeaderHint {
-            node,
-            term: hosted.replica.term(),
-        })
+    /// The leaders that this shard knows.
+    pub(crate) fn leader_hints(&self) -> Vec<(GroupId, LeaderHint)> {
+        let hints = self.groups.iter().filter_map(|(group, hosted)| {
+            let term = hosted.replica.term();
+            let hint = |node| (*group, LeaderHint { node, term });
+            hosted.leader_node().map(hint)
+        });
+        hints.collect()
     }
 
-    fn status(&mut self, asked: &StatusRequest) -> Status {
-        let health = self.health();
-        let count_max = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
-        let count_max = count_max.min(GROUPS_PER_STATUS_MAX);
+    /// The state of this shard, with a page of its replicas.
+    pub(crate) fn status_part(&mut self, asked: &StatusRequest) -> StatusPart {
+        let count_max = page_size(asked);
         let mut page = self.groups.range(asked.from_group..);
         let groups: Vec<GroupStatus> = page
             .by_ref()
             .take(count_max)
-            .map(|(_, hosted)| group_status(hosted))
+            .map(|(_, hosted)| self.group_status(hosted))
             .collect();
+        StatusPart {
+            groups,
+            more_from: page.next().map(|(group, _)| *group),
+            shard: self.shard_status(),
+            health: self.health(),
+            known: self.known_groups(),
+        }
+    }
+
+    /// The state of the node, from those of its shards.
+    pub(crate) fn merge_status(
+        &mut self,
+        asked: &StatusRequest,
+        parts: Vec<StatusPart>,
+        silent: Vec<HealthReason>,
+    ) -> Status {
+        let known = parts.iter().flat_map(|part| part.known.iter().copied());
+        let answered = parts.iter().map(|part| part.shard.shard).collect();
+        let lost = self.lost_replicas(&known.collect(), &answered);
+        // No replica is passed over: what a shard has behind its page is on the next one.
+        let mut more_from = parts.iter().filter_map(|part| part.more_from).min();
+        let (mut shards, mut groups, mut health) = (Vec::new(), Vec::new(), silent);
+        for part in parts {
+            shards.push(part.shard);
+            groups.extend(part.groups);
+            health.extend(part.health);
+        }
+        health.extend(lost);
+        groups.sort_by_key(|status| status.group);
+        groups.retain(|status| more_from.is_none_or(|next| status.group < next));
+        if let Some(next) = groups.get(page_size(asked)) {
+            more_from = Some(next.group);
+            groups.truncate(page_size(asked));
+        }
         let up_ns = self.means.clock.now_ns().saturating_sub(self.started_ns);
         Status {
             version: self.facts.version.clone(),
@@ -317,9 +362,9 @@ impl<S: Seams> Shard<S> {
             formation: self.formation(),
             address: self.facts.address.clone(),
             up_ms: up_ns / 1_000_000,
-            shards: vec![self.shard_status()],
+            shards,
             groups,
-            more_from: page.next().map(|(group, _)| *group),
+            more_from,
             health,
         }
     }
@@ -335,13 +380,13 @@ impl<S: Seams> Shard<S> {
             sessions += hosted.host.session_count();
         }
         ShardStatus {
-            shard: margay_types::ShardId::new(0),
+            shard: self.facts.shard,
             replicas: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
             leads: led,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             connections: u32::try_from(self.means.attachments.connection_count())
                 .unwrap_or(u32::MAX),
-            hopped_requests: 0,
+            hopped_requests: self.siblings.hopped_requests,
             requests: self.requests,
             turns: self.turns,
             space: match self.means.log.room() {
@@ -351,6 +396,54 @@ impl<S: Seams> Shard<S> {
             },
             durability: self.facts.durability,
             io: self.facts.io.clone(),
+        }
+    }
+
+    fn group_status(&self, hosted: &Hosted) -> GroupStatus {
+        let replica = &hosted.replica;
+        let configuration = replica.configuration();
+        let is_voter = configuration.is_voter(replica.number());
+        let members = configuration.members().map(|member| {
+            let known = replica
+                .progress()
+                .find(|progress| progress.number == member.number);
+            MemberStatus {
+                node: member.node,
+                replica: member.number,
+                member_type: if configuration.is_voter(member.number) {
+                    MemberType::Active
+                } else {
+                    MemberType::Passive
+                },
+                match_index: known.map(|progress| progress.match_index),
+                silent_ms: known.map(|progress| milliseconds(progress.silent)),
+            }
+        });
+        GroupStatus {
+            group: hosted.group(),
+            replica: replica.number(),
+            keyspace: hosted.identity.description.keyspace.clone(),
+            shard: self.facts.shard,
+            role: if hosted.stopped.is_some() {
+                ReplicaRole::Inactive
+            } else {
+                role(replica.role(), is_voter)
+            },
+            term: replica.term(),
+            leader: hosted.leader_node(),
+            commit: replica.commit_index(),
+            applied: hosted.host.applied_index(),
+            last: replica.last_index(),
+            durable: replica.durable_index(),
+            checkpoint: hosted.checkpoints.index(),
+            sessions: u32::try_from(hosted.host.session_count()).unwrap_or(u32::MAX),
+            members: members.collect(),
+            stopped: hosted.stopped.as_ref().map(|stopped| {
+                format!(
+                    "{:?} at index {}: {}",
+                    stopped.reason, stopped.index, stopped.message
+                )
+            }),
         }
     }
 }
@@ -364,52 +457,10 @@ impl SystemQuery for KeyspaceListAsked {
     type Output = KeyspaceList;
 }
 
-fn group_status(hosted: &Hosted) -> GroupStatus {
-    let replica = &hosted.replica;
-    let configuration = replica.configuration();
-    let is_voter = configuration.is_voter(replica.number());
-    let members = configuration.members().map(|member| {
-        let known = replica
-            .progress()
-            .find(|progress| progress.number == member.number);
-        MemberStatus {
-            node: member.node,
-            replica: member.number,
-            member_type: if configuration.is_voter(member.number) {
-                MemberType::Active
-            } else {
-                MemberType::Passive
-            },
-            match_index: known.map(|progress| progress.match_index),
-            silent_ms: known.map(|progress| milliseconds(progress.silent)),
-        }
-    });
-    GroupStatus {
-        group: hosted.group(),
-        replica: replica.number(),
-        keyspace: hosted.identity.description.keyspace.clone(),
-        shard: margay_types::ShardId::new(0),
-        role: if hosted.stopped.is_some() {
-            ReplicaRole::Inactive
-        } else {
-            role(replica.role(), is_voter)
-        },
-        term: replica.term(),
-        leader: hosted.leader_node(),
-        commit: replica.commit_index(),
-        applied: hosted.host.applied_index(),
-        last: replica.last_index(),
-        durable: replica.durable_index(),
-        checkpoint: hosted.checkpoints.index(),
-        sessions: u32::try_from(hosted.host.session_count()).unwrap_or(u32::MAX),
-        members: members.collect(),
-        stopped: hosted.stopped.as_ref().map(|stopped| {
-            format!(
-                "{:?} at index {}: {}",
-                stopped.reason, stopped.index, stopped.message
-            )
-        }),
-    }
+/// Groups on one page.
+fn page_size(asked: &StatusRequest) -> usize {
+    let wanted = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
+    wanted.min(GROUPS_PER_STATUS_MAX)
 }
 
 fn milliseconds(ticks: Ticks) -> u64 {

@@ -4,12 +4,18 @@
 //! turn appended for one connection leaves in one send when the turn ends. Nothing here waits, and nothing tells
 //! whether bytes arrived: a connection that is gone swallows them.
 
+use crate::shard::siblings::SiblingMessage;
 use crate::storage::Slice;
 use margay_types::{Incarnation, NodeId, ShardId};
 
-/// A client's or an operator's connection, named by the driver; never used again in its process life.
+/// A client's or an operator's connection; never used again in its process life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
+pub struct ConnectionId {
+    /// The shard whose driver has the socket.
+    pub shard: ShardId,
+    /// Its name there.
+    pub number: u64,
+}
 
 /// One core of another node: what a peer connection leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,4 +56,11 @@ pub trait Outbox {
 
     /// The whole list of peers to keep connections to; replaces the list before.
     fn set_peers(&mut self, peers: &[PeerAddress]);
+
+    /// Sends a message to another shard of this node. None is lost while the process lives, and those from one shard
+    /// to another arrive in their order.
+    fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage);
+
+    /// Messages for another shard of this node that it has not taken.
+    fn sibling_backlog(&self, shard: ShardId) -> usize;
 }

@@ -11,7 +11,8 @@ use crate::shard::shard::Shard;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Room, Slice};
 use margay_raft::{AppendEntries, Message};
-use margay_types::{NodeId, ProcessLife, ShardId};
+use margay_types::{GroupId, NodeId, ProcessLife, ShardId};
+use margay_wire::admin::MapNode;
 use margay_wire::frame::{Frame, FrameKind};
 use margay_wire::peer::{self, AppendHead, Envelope, MessagesWriter};
 use std::collections::BTreeMap;
@@ -36,24 +37,45 @@ pub(crate) struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     addresses: Vec<PeerAddress>,
+    /// Shards of each node.
+    shards: BTreeMap<NodeId, u16>,
     links: BTreeMap<PeerId, Link>,
     scratch: Vec<u8>,
 }
 
-/// Which shard of a node owns a group: every node has one shard at this stage.
-fn peer_of(node: NodeId) -> PeerId {
-    PeerId {
-        node,
-        shard: ShardId::new(0),
-    }
-}
-
 impl Peers {
-    /// The nodes that the cluster consists of, but for this one.
-    pub(crate) fn set_addresses(&mut self, addresses: Vec<PeerAddress>, outbox: &mut impl Outbox) {
+    /// The nodes that the cluster consists of, but for this one: connections are kept to their shards that share
+    /// groups with shard `own` of the `own_count` here.
+    pub(crate) fn set_nodes(
+        &mut self,
+        nodes: &[MapNode],
+        (own, own_count): (ShardId, u16),
+        outbox: &mut impl Outbox,
+    ) {
+        self.shards = nodes.iter().map(|node| (node.node, node.shards)).collect();
+        let addresses = nodes.iter().flat_map(|node| {
+            sharing_shards(own, own_count, node.shards).map(|shard| PeerAddress {
+                peer: PeerId {
+                    node: node.node,
+                    shard,
+                },
+                incarnation: node.incarnation,
+                address: node.address.clone(),
+            })
+        });
+        let addresses: Vec<PeerAddress> = addresses.collect();
         if self.addresses != addresses {
             outbox.set_peers(&addresses);
             self.addresses = addresses;
+        }
+    }
+
+    /// The shard that has a group on a node.
+    pub(crate) fn peer_of(&self, node: NodeId, group: GroupId) -> PeerId {
+        let count = self.shards.get(&node).copied().unwrap_or(1);
+        PeerId {
+            node,
+            shard: group.shard(count),
         }
     }
 
@@ -73,14 +95,15 @@ impl Peers {
 
     /// Lets a message leave at the end of the turn.
     pub(crate) fn send(&mut self, node: NodeId, envelope: Envelope, message: &Message) {
-        if let Some(link) = self.links.get_mut(&peer_of(node)) {
+        let peer = self.peer_of(node, envelope.group);
+        if let Some(link) = self.links.get_mut(&peer) {
             link.messages.push(&mut link.gathered, envelope, message);
         }
     }
 
     /// May records leave for this node, or is too much waiting for it already?
-    pub(crate) fn can_append(&self, node: NodeId, outbox: &impl Outbox) -> bool {
-        let peer = peer_of(node);
+    pub(crate) fn can_append(&self, node: NodeId, group: GroupId, outbox: &impl Outbox) -> bool {
+        let peer = self.peer_of(node, group);
         self.links.contains_key(&peer)
             && outbox.peer_backlog_bytes(peer) < FOLLOWER_WINDOW_BYTES as u64
     }
@@ -93,7 +116,7 @@ impl Peers {
         records: &[Slice],
         outbox: &mut impl Outbox,
     ) {
-        let peer = peer_of(route.node);
+        let peer = self.peer_of(route.node, route.envelope.group);
         let records_bytes = records.iter().map(|slice| slice.len()).sum();
         self.append_head(route, append, records_bytes, outbox);
         for slice in records {
@@ -110,7 +133,8 @@ impl Peers {
         outbox: &mut impl Outbox,
     ) {
         self.append_head(route, append, records.len(), outbox);
-        outbox.send_peer(peer_of(route.node), records);
+        let peer = self.peer_of(route.node, route.envelope.group);
+        outbox.send_peer(peer, records);
     }
 
     fn append_head(
@@ -122,7 +146,8 @@ impl Peers {
     ) {
         self.scratch.clear();
         AppendHead::new(route.envelope, append).write(&mut self.scratch, records_bytes);
-        outbox.send_peer(peer_of(route.node), &self.scratch);
+        let peer = self.peer_of(route.node, route.envelope.group);
+        outbox.send_peer(peer, &self.scratch);
     }
 
     /// Hands everything gathered to the outbox: the turn ends. A peer that takes nothing any more gets nothing more.
@@ -140,11 +165,33 @@ impl Peers {
     }
 }
 
+/// The shards of another node that may share a group with shard `own`: a group lives on the shard of its id modulo
+/// their number, on either node, so the two numbers are equal modulo the greatest common divisor.
+fn sharing_shards(own: ShardId, own_count: u16, count: u16) -> impl Iterator<Item = ShardId> {
+    let (mut divisor, mut rest) = (own_count.max(1), count.max(1));
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (own.number() % divisor..count.max(1))
+        .step_by(usize::from(divisor))
+        .map(ShardId::new)
+}
+
 impl<S: Seams> Shard<S> {
-    /// A connection to a peer stands.
+    /// The nodes of the cluster: whom to keep connections to.
+    pub(crate) fn set_nodes(&mut self, mut nodes: Vec<MapNode>) {
+        let means = &mut self.means;
+        nodes.retain(|node| node.node != means.node);
+        let own = (self.facts.shard, self.facts.shard_count);
+        means.peers.set_nodes(&nodes, own, &mut means.outbox);
+    }
+
+    /// A connection to a peer stands. It concerns the groups that live on that very shard there.
     pub fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
         self.means.peers.on_up(peer);
-        for hosted in self.groups.values_mut() {
+        let peers = &self.means.peers;
+        let groups = self.groups.iter_mut();
+        for (_, hosted) in groups.filter(|(group, _)| peers.peer_of(peer.node, **group) == peer) {
             let numbers: Vec<_> = hosted
                 .replica
                 .configuration()
@@ -178,7 +225,9 @@ impl<S: Seams> Shard<S> {
                     let Some(hosted) = self.groups.get_mut(&envelope.group) else {
                         continue;
                     };
-                    if hosted.accepts(&envelope, peer.node) {
+                    if hosted.accepts(&envelope, peer.node)
+                        && self.means.peers.peer_of(peer.node, envelope.group) == peer
+                    {
                         hosted.on_message(&mut self.means, envelope.from, message);
                     }
                 }
@@ -208,7 +257,8 @@ impl<S: Seams> Shard<S> {
         let Some(hosted) = self.groups.get_mut(&envelope.group) else {
             return;
         };
-        if !hosted.accepts(&envelope, peer.node) {
+        let is_its_way = self.means.peers.peer_of(peer.node, envelope.group) == peer;
+        if !is_its_way || !hosted.accepts(&envelope, peer.node) {
             return;
         }
         // A follower without room drops the append, as a network may: it counts as lagging until there is room.
@@ -223,6 +273,34 @@ impl<S: Seams> Shard<S> {
             .all(|record| record.group() == envelope.group)
         {
             hosted.on_append(&mut self.means, envelope.from, &append, &records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the two counts are, each group's two shards keep a connection, from both sides.
+    #[test]
+    fn shards_that_share_a_group_are_connected_and_no_others() {
+        for (here, there) in [(1, 1), (2, 2), (1, 3), (4, 6), (6, 4), (3, 5)] {
+            for group in (0..60).map(GroupId::new) {
+                let (own, other) = (group.shard(here), group.shard(there));
+                assert!(sharing_shards(own, here, there).any(|shard| shard == other));
+                assert!(sharing_shards(other, there, here).any(|shard| shard == own));
+            }
+            let pairs: usize = (0..here)
+                .map(|own| sharing_shards(ShardId::new(own), here, there).count())
+                .sum();
+            let needed = (0..u32::from(here) * u32::from(there)).map(|group| {
+                (
+                    GroupId::new(group).shard(here),
+                    GroupId::new(group).shard(there),
+                )
+            });
+            let needed: std::collections::BTreeSet<_> = needed.collect();
+            assert_eq!(pairs, needed.len(), "{here} and {there} shards");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From what storage recovered to what a shard starts with: checkpoints are read, and the last log time of every group.
 
-use crate::shard::births::Description;
+use crate::shard::birth::Description;
 use crate::shard::checkpoints::Stream;
 use crate::storage::payload::{CheckpointPointer, Created};
 use crate::storage::recovery::{GroupStatus, RecoveredGroup};

@@ -10,14 +10,17 @@
 
 use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, STOP_TICKS};
 use crate::shard::attachments::Attachments;
-use crate::shard::births::{Birth, Births};
+use crate::shard::birth::Birth;
+use crate::shard::births::Births;
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
+use crate::shard::exit::Exit;
 use crate::shard::hosted::{Hosted, Identity};
 use crate::shard::means::Means;
-use crate::shard::outbox::{PeerAddress, PeerId};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
+use crate::shard::siblings::{Siblings, Word};
+use crate::shard::surveys::Surveys;
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
@@ -51,6 +54,12 @@ pub struct NodeFacts {
     pub raft: Options,
     /// Differs between all lives of all nodes: seeds election timeouts.
     pub seed: u64,
+    /// This shard.
+    pub shard: ShardId,
+    /// Shards of the node.
+    pub shard_count: u16,
+    /// The port of each.
+    pub shard_ports: Vec<u16>,
 }
 
 /// What recovery leaves to a shard.
@@ -61,8 +70,8 @@ pub struct Restored<D: Disk> {
     pub found: Found,
     /// The node's manifest, as it says now.
     pub manifest: NodeManifest,
-    /// Its files.
-    pub manifest_files: ManifestFiles<D>,
+    /// Its files: shard 0 has them.
+    pub manifest_files: Option<ManifestFiles<D>>,
 }
 
 /// Why a shard cannot go on. Its process ends.
@@ -99,6 +108,8 @@ pub struct Shard<S: Seams> {
     pub(crate) damaged: Vec<DamagedGroup>,
     pub(crate) means: Means<S>,
     pub(crate) births: Births,
+    pub(crate) siblings: Siblings,
+    pub(crate) surveys: Surveys,
     /// The genesis whose birth is under way.
     pub(crate) founding: Option<Genesis>,
     pub(crate) started_ns: u64,
@@ -125,11 +136,11 @@ impl<S: Seams> Shard<S> {
         let means = Means {
             node: restored.manifest.node,
             log: restored.log,
-            outbox,
+            outbox: Exit::new(outbox, facts.shard),
             clock,
             now_ns,
             peers: Peers::default(),
-            attachments: Attachments::default(),
+            attachments: Attachments::new(facts.shard, facts.shard_count),
             responses: Responses::default(),
             cold: ColdInbox::default(),
             effects: Vec::new(),
@@ -142,11 +153,13 @@ impl<S: Seams> Shard<S> {
             facts,
             registry,
             manifest: restored.manifest,
-            manifest_files: Some(restored.manifest_files),
+            manifest_files: restored.manifest_files,
             groups: BTreeMap::new(),
             damaged: restored.found.damaged,
             means,
             births: Births::after(created_up_to),
+            siblings: Siblings::default(),
+            surveys: Surveys::default(),
             founding: None,
             started_ns: now_ns,
             turns: 0,
@@ -159,6 +172,7 @@ impl<S: Seams> Shard<S> {
         for group in restored.found.whole {
             shard.revive(group);
         }
+        shard.tell_siblings(|| Word::Ready);
         shard.adopt_founding();
         shard.update_peers();
         shard.carry_out_creations();
@@ -306,7 +320,16 @@ impl<S: Seams> Shard<S> {
         self.means.note(told);
         if keeps_house {
             self.keep_room();
+            if !self.births.waiting.is_empty() {
+                self.bear_waiting();
+            }
+            self.end_late_surveys();
         }
+    }
+
+    /// Ticks of this process so far.
+    pub(crate) const fn ticks(&self) -> u64 {
+        self.ticks
     }
 
     /// A write of the log returned.
@@ -437,23 +460,17 @@ impl<S: Seams> Shard<S> {
         self.failed.get_or_insert(error);
     }
 
-    /// Tells the outbox whom to keep connections to: all other nodes of the cluster.
+    /// Shard 0 learns from group 0 which nodes there are, and tells its siblings, who they are part of.
     pub(crate) fn update_peers(&mut self) {
         let Ok(directory) = self.ask_system(&Directory) else {
             return;
         };
-        let own = self.means.node;
-        let others = directory.nodes.into_iter().filter(|node| node.node != own);
-        let addresses = others.map(|node| PeerAddress {
-            peer: PeerId {
-                node: node.node,
-                shard: ShardId::new(0),
-            },
-            incarnation: node.incarnation,
-            address: node.address,
+        let manifest = self.manifest.clone();
+        self.tell_siblings(|| Word::Membership {
+            manifest: Box::new(manifest.clone()),
+            nodes: directory.nodes.clone(),
         });
-        let addresses: Vec<PeerAddress> = addresses.collect();
-        self.means.set_peers(addresses);
+        self.set_nodes(directory.nodes);
     }
 
     /// The cluster that this node belongs to, and its number there: what its hellos say.

@@ -118,7 +118,10 @@ mod tests {
 
     fn requester(request: u64) -> Requester {
         Requester {
-            connection: ConnectionId(1),
+            connection: ConnectionId {
+                shard: margay_types::ShardId::FIRST,
+                number: 1,
+            },
             request,
             purpose: Purpose::Output,
         }

@@ -9,7 +9,7 @@ use crate::workload::{
 };
 use margay_client::connection::ConnectionId;
 use margay_client::protocol::Question as Asking;
-use margay_client::{Completion, Options, Outcome, Protocol, QueryKey, SessionKey};
+use margay_client::{Completion, Options, Outcome, Protocol, QueryKey, ReadFrom, SessionKey};
 use margay_types::{ClientId, GroupId, Index, Random, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;
 use std::collections::BTreeMap;
@@ -73,7 +73,13 @@ impl Client {
         let (low, high) = id.split_at_mut(8);
         low.copy_from_slice(&random.next_number().to_le_bytes());
         high.copy_from_slice(&random.next_number().to_le_bytes());
+        let read_from = match random.below(3) {
+            0 => ReadFrom::Followers,
+            1 => ReadFrom::Any,
+            _ => ReadFrom::Leader,
+        };
         let settings = Options {
+            read_from,
             session_timeout_ms: options.session_timeout_ms,
             connections_per_shard: options.connections_per_node,
             ..Options::default()

@@ -23,6 +23,7 @@ use crate::disk_state::{Flight, State, Wait, bytes_in, power_is_off};
 use crate::tasks::{Flag, Task, Tasks};
 use margay::storage::block::{Block, Slice};
 use margay::storage::disk::{ColdTask, Disk, OpenMode, WriteToken};
+use margay_types::ShardId;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -64,6 +65,8 @@ impl Default for DiskOptions {
 /// A durable write that ended, as the driver delivers it to the log.
 #[derive(Debug)]
 pub struct Completion {
+    /// Whose handle began the write.
+    pub shard: ShardId,
     /// Names the write.
     pub token: WriteToken,
     /// Bytes written, or why not.
@@ -80,6 +83,7 @@ pub struct VirtualDisk {
     state: Rc<RefCell<State>>,
     tasks: Rc<RefCell<Tasks>>,
     life: u64,
+    shard: ShardId,
 }
 
 impl VirtualDisk {
@@ -96,6 +100,16 @@ impl VirtualDisk {
             state: Rc::new(RefCell::new(state)),
             tasks,
             life,
+            shard: ShardId::FIRST,
+        }
+    }
+
+    /// The handle of one of the shards that share the disk: its durable writes come back under its number.
+    #[must_use]
+    pub fn of_shard(&self, shard: ShardId) -> Self {
+        Self {
+            shard,
+            ..self.clone()
         }
     }
 
@@ -140,6 +154,7 @@ impl VirtualDisk {
             state: Rc::clone(&self.state),
             tasks,
             life: state.life,
+            shard: self.shard,
         }
     }
 
@@ -315,6 +330,7 @@ impl Disk for VirtualDisk {
         let due = state.due(fault);
         if !state.is_dead {
             state.flights.push(Flight {
+                shard: self.shard,
                 token,
                 due,
                 arrival,

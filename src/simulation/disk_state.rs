@@ -6,7 +6,7 @@ use crate::disk_fault::{Fault, FaultPlan, Loss};
 use crate::disk_names::{FileId, Names};
 use crate::tasks::Task;
 use margay::storage::disk::WriteToken;
-use margay_types::Random;
+use margay_types::{Random, ShardId};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -40,6 +40,7 @@ pub(crate) enum Arrival {
 /// A durable write under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
+    pub(crate) shard: ShardId,
     pub(crate) token: WriteToken,
     pub(crate) due: Duration,
     pub(crate) arrival: Arrival,
@@ -228,6 +229,7 @@ impl State {
             Arrival::Fails(kind) => Err(kind.into()),
         };
         Completion {
+            shard: flight.shard,
             token: flight.token,
             result,
         }

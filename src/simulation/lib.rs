@@ -10,6 +10,7 @@
 //! * `disk` — a virtual disk that crashes, tears, lies and decays; `disk_fault` says when and how.
 //! * `tasks` — the executor of cold work: deterministic, without threads.
 
+pub mod booting;
 pub mod checkers;
 pub mod clients;
 pub mod disk;
@@ -20,6 +21,7 @@ mod disk_state;
 pub mod faults;
 pub mod history;
 mod injection;
+mod mailboxes;
 pub mod network;
 pub mod node;
 pub mod operator;

@@ -7,29 +7,27 @@
 //! The calls into the shard come in the order in which the core's loop makes them: one `begin_turn`, everything that is
 //! there, `end_turn`, and then what was put out leaves.
 
+use crate::booting::{boot_all, write_blank};
 use crate::disk::{Completion, DiskOptions, VirtualDisk};
 use crate::disk_fault::Loss;
+use crate::mailboxes::Mailboxes;
 use crate::network::{ConnectionNumber, Keep, Network, Place};
 use crate::seams::{Outgoing, VirtualClock, VirtualOutbox, VirtualSeams};
 use crate::sockets::{Sockets, WholeFrame};
-use margay::shard::{BootError, ConnectionId, NodeFacts, PeerId, Restored, Shard, boot};
-use margay::storage::manifest::{ManifestCopy, ManifestKind};
-use margay::storage::node_manifest::NodeManifest;
-use margay::storage::{Block, Disk, LogOptions, OpenMode};
+use margay::shard::{BootError, ConnectionId, NodeFacts, PeerId, ReplicaView, Restored, Shard};
+use margay::storage::{Disk, LogOptions};
 use margay_machine::Registry;
-use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife};
+use margay_types::{ClusterId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::{Durability, IoSettings};
 use std::cell::RefCell;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// A tick of the shard.
 const TICK_NS: u64 = 10_000_000;
 
-/// What a recovery leaves, once it has ended.
-type Booted = Rc<RefCell<Option<Result<Restored<VirtualDisk>, BootError>>>>;
+/// What the recovery of all shards leaves, once it has ended.
+type Booted = Rc<RefCell<Option<Result<Vec<Restored<VirtualDisk>>, BootError>>>>;
 
 /// Where a node's process stands.
 pub enum Phase {
@@ -37,11 +35,17 @@ pub enum Phase {
     Down,
     /// It reads its log.
     Booting(Booted),
-    /// It serves.
-    Running(Box<Shard<VirtualSeams>>),
+    /// It serves: its shards, by number.
+    Running(Vec<Core>),
 }
 
-/// What happened at a node, for its shard.
+/// A shard of a running process, with what is its own.
+pub struct Core {
+    shard: Box<Shard<VirtualSeams>>,
+    inputs: Vec<Input>,
+}
+
+/// What happened at a node, for one of its shards.
 #[derive(Debug)]
 pub enum Input {
     /// A client's hello was accepted.
@@ -85,8 +89,10 @@ pub struct Node {
     pub sockets: Sockets,
     /// Until then its process is stopped, and everything waits.
     pub paused_until_ns: u64,
+    /// Shards of its process.
+    pub shard_count: u16,
     /// What happened since its last turn.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<(ShardId, Input)>,
     /// Nanoseconds that its clock is ahead of the world's.
     pub clock_ahead_ns: u64,
     /// Parts per million that its clock is fast.
@@ -97,16 +103,12 @@ pub struct Node {
     pub is_disk_full: bool,
     /// Has its process not had its first turn?
     is_fresh: bool,
-    outbox: VirtualOutbox,
+    outboxes: Vec<VirtualOutbox>,
     clock: VirtualClock,
     next_tick_ns: u64,
     early: Vec<Completion>,
+    mailboxes: Mailboxes,
     seed: u64,
-}
-
-/// The folder of a node's data.
-fn data() -> PathBuf {
-    PathBuf::from("data")
 }
 
 /// Small segments, so that logs move on and are cleaned; batches that take a checkpoint's chunk.
@@ -132,7 +134,7 @@ impl Node {
     /// # Panics
     /// When a blank disk cannot be formatted.
     #[must_use]
-    pub fn format(place: Place, seed: u64, options: DiskOptions) -> Self {
+    pub fn format(place: Place, seed: u64, shard_count: u16, options: DiskOptions) -> Self {
         let disk = VirtualDisk::new(options);
         let mut bytes = [0_u8; 16];
         let (low, high) = bytes.split_at_mut(8);
@@ -154,16 +156,18 @@ impl Node {
             life: 0,
             sockets: Sockets::default(),
             paused_until_ns: 0,
+            shard_count,
             inputs: Vec::new(),
             clock_ahead_ns: 0,
             clock_fast_ppm: 0,
             is_disk_faulty: false,
             is_disk_full: false,
             is_fresh: false,
-            outbox: VirtualOutbox::default(),
+            outboxes: Vec::new(),
             clock: VirtualClock::default(),
             next_tick_ns: 0,
             early: Vec::new(),
+            mailboxes: Mailboxes::new(seed),
             seed,
         }
     }
@@ -182,14 +186,19 @@ impl Node {
         );
         self.life += 1;
         self.is_fresh = true;
-        self.outbox = VirtualOutbox::default();
+        self.outboxes = self
+            .shards_by_number()
+            .map(|_| VirtualOutbox::default())
+            .collect();
+        self.mailboxes.clear();
         self.next_tick_ns = now_ns + TICK_NS;
         self.disk
             .advance(Duration::from_nanos(now_ns).max(self.disk.now()));
         let booted: Booted = Rc::default();
         let (disk, life, result) = (self.disk.clone(), self.process_life(), Rc::clone(&booted));
+        let count = self.shard_count;
         self.disk.spawn(Box::pin(async move {
-            let restored = boot(&disk, &data(), life, log_options()).await;
+            let restored = boot_all(&disk, (life, count), log_options()).await;
             *result.borrow_mut() = Some(restored);
         }));
         self.phase = Phase::Booting(booted);
@@ -208,31 +217,41 @@ impl Node {
         }
     }
 
-    /// The shard, when it runs.
-    #[must_use]
-    pub fn shard(&self) -> Option<&Shard<VirtualSeams>> {
-        match &self.phase {
-            Phase::Running(shard) => Some(shard),
-            Phase::Down | Phase::Booting(_) => None,
-        }
+    /// Its shards, by number; none while it does not run.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard<VirtualSeams>> {
+        let cores: &[Core] = match &self.phase {
+            Phase::Running(cores) => cores,
+            Phase::Down | Phase::Booting(_) => &[],
+        };
+        cores.iter().map(|core| &*core.shard)
+    }
+
+    /// All replicas of the node.
+    pub fn replicas(&self) -> impl Iterator<Item = ReplicaView<'_>> {
+        self.shards().flat_map(Shard::replicas)
     }
 
     /// Does a process run that takes connections?
     #[must_use]
     pub fn is_listening(&self) -> bool {
-        self.shard().is_some()
+        matches!(self.phase, Phase::Running(_))
     }
 
     /// Its cluster and number, once it has them.
     #[must_use]
     pub fn membership(&self) -> Option<(ClusterId, NodeId)> {
-        self.shard()?.membership()
+        self.shards().next()?.membership()
     }
 
-    /// Whom its shard wants connections to.
+    /// The numbers of its shards.
+    pub fn shards_by_number(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.shard_count).map(ShardId::new)
+    }
+
+    /// Whom each of its shards wants connections to.
     #[must_use]
-    pub fn wanted(&self) -> Vec<margay::shard::PeerAddress> {
-        self.outbox.wanted()
+    pub fn wanted(&self) -> Vec<Vec<margay::shard::PeerAddress>> {
+        self.outboxes.iter().map(VirtualOutbox::wanted).collect()
     }
 
     /// When it must be looked at next.
@@ -243,7 +262,14 @@ impl Node {
             Phase::Down => return None,
             Phase::Booting(_) if self.is_fresh => Some(0),
             Phase::Booting(_) => disk_ns,
-            Phase::Running(_) => Some(disk_ns.unwrap_or(u64::MAX).min(self.next_tick_ns)),
+            Phase::Running(_) => [
+                disk_ns,
+                self.mailboxes.next_event_ns(),
+                Some(self.next_tick_ns),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
         };
         own_ns.map(|at_ns| at_ns.max(self.paused_until_ns))
     }
@@ -252,9 +278,13 @@ impl Node {
     ///
     /// # Errors
     /// When the process ended by itself.
-    pub fn turn(&mut self, now_ns: u64, registry: fn() -> Registry) -> Result<Outgoing, Ended> {
+    pub fn turn(
+        &mut self,
+        now_ns: u64,
+        registry: fn() -> Registry,
+    ) -> Result<Vec<(ShardId, Outgoing)>, Ended> {
         if now_ns < self.paused_until_ns || matches!(self.phase, Phase::Down) {
-            return Ok(Outgoing::default());
+            return Ok(Vec::new());
         }
         self.is_fresh = false;
         self.disk
@@ -266,40 +296,75 @@ impl Node {
         if self.disk.is_crashed() {
             return Err(self.ended("the power went off".to_owned()));
         }
-        let mut gathered = Outgoing::default();
+        let mut gathered = Vec::new();
+        let mut completions = std::mem::take(&mut self.early);
+        let mut is_tick = now_ns >= self.next_tick_ns;
         loop {
-            let mut completions = std::mem::take(&mut self.early);
             completions.extend(self.disk.take_completions());
-            let Phase::Running(shard) = &mut self.phase else {
+            if !self.is_listening() {
                 self.early = completions;
                 return Ok(gathered);
-            };
-            shard.begin_turn();
-            for completion in completions {
-                shard.on_written(completion.token, completion.result);
             }
-            if now_ns >= self.next_tick_ns {
+            if is_tick {
                 self.next_tick_ns = (self.next_tick_ns + TICK_NS).max(now_ns);
-                shard.on_tick();
             }
-            for input in std::mem::take(&mut self.inputs) {
-                tell(shard, input);
-            }
-            shard.end_turn();
-            let failure = shard.take_failure();
-            let has_more = shard.has_more();
-            if self.disk.is_crashed() {
-                return Err(self.ended("the power went off".to_owned()));
-            }
-            gather(&mut gathered, self.outbox.take());
-            if let Some(failure) = failure {
-                return Err(self.ended(format!("the shard stops: {failure}")));
-            }
+            let returned = std::mem::take(&mut completions);
+            let has_more = self.turn_of_each(now_ns, is_tick, returned, &mut gathered)?;
+            is_tick = false;
             let ran = self.disk.turn();
             if !ran && !has_more {
                 return Ok(gathered);
             }
         }
+    }
+
+    /// One turn of every shard. Says whether another one should follow at once.
+    fn turn_of_each(
+        &mut self,
+        now_ns: u64,
+        is_tick: bool,
+        mut completions: Vec<Completion>,
+        gathered: &mut Vec<(ShardId, Outgoing)>,
+    ) -> Result<bool, Ended> {
+        let Phase::Running(cores) = &mut self.phase else {
+            return Ok(false);
+        };
+        for (shard, input) in std::mem::take(&mut self.inputs) {
+            if let Some(core) = cores.get_mut(usize::from(shard.number())) {
+                core.inputs.push(input);
+            }
+        }
+        let mut has_more = false;
+        let mut failed = None;
+        for (number, core) in (0..).map(ShardId::new).zip(cores) {
+            let shard = &mut core.shard;
+            shard.begin_turn();
+            for completion in completions.extract_if(.., |it| it.shard == number) {
+                shard.on_written(completion.token, completion.result);
+            }
+            if is_tick {
+                shard.on_tick();
+            }
+            while let Some((from, message)) = self.mailboxes.take(number, now_ns) {
+                shard.on_sibling_message(from, message);
+            }
+            core.inputs.drain(..).for_each(|input| tell(shard, input));
+            shard.end_turn();
+            has_more |= shard.has_more();
+            failed = failed.or_else(|| shard.take_failure());
+            let mut put = self.outboxes[usize::from(number.number())].take();
+            for (to, message) in put.siblings.drain(..) {
+                self.mailboxes.post(now_ns, (number, to), message);
+            }
+            gathered.push((number, put));
+        }
+        if self.disk.is_crashed() {
+            return Err(self.ended("the power went off".to_owned()));
+        }
+        if let Some(failure) = failed {
+            return Err(self.ended(format!("the shard stops: {failure}")));
+        }
+        Ok(has_more || self.mailboxes.has_due(now_ns))
     }
 
     fn ended(&self, reason: String) -> Ended {
@@ -315,22 +380,29 @@ impl Node {
             return Ok(());
         };
         let restored = result.map_err(|error| self.ended(format!("cannot boot: {error}")))?;
-        if let Some(damaged) = restored.found.damaged.first() {
-            let reason = format!("group {} is damaged: {}", damaged.group, damaged.reason);
-            return Err(self.ended(reason));
+        let mut cores = Vec::new();
+        for (number, restored) in self.shards_by_number().zip(restored) {
+            if let Some(damaged) = restored.found.damaged.first() {
+                let reason = format!("group {} is damaged: {}", damaged.group, damaged.reason);
+                return Err(self.ended(reason));
+            }
+            let shard = Shard::new(
+                self.facts(number),
+                registry(),
+                restored,
+                self.outboxes[usize::from(number.number())].clone(),
+                self.clock.clone(),
+            );
+            cores.push(Core {
+                shard: Box::new(shard),
+                inputs: Vec::new(),
+            });
         }
-        let shard = Shard::new(
-            self.facts(),
-            registry(),
-            restored,
-            self.outbox.clone(),
-            self.clock.clone(),
-        );
-        self.phase = Phase::Running(Box::new(shard));
+        self.phase = Phase::Running(cores);
         Ok(())
     }
 
-    fn facts(&self) -> NodeFacts {
+    fn facts(&self, shard: ShardId) -> NodeFacts {
         NodeFacts {
             incarnation: self.incarnation,
             life: self.process_life(),
@@ -350,13 +422,23 @@ impl Node {
                     .process_life()
                     .number()
                     .wrapping_mul(0xD134_2543_DE82_EF95),
+            shard,
+            shard_count: self.shard_count,
+            shard_ports: Vec::new(),
         }
     }
 
-    /// Tells the shard how much waits on the way to a peer.
-    pub fn set_backlog(&self, peer: PeerId, connection: ConnectionNumber, network: &Network) {
+    /// Tells a shard how much waits on the way to a peer.
+    pub fn set_backlog(
+        &self,
+        (shard, peer): (ShardId, PeerId),
+        connection: ConnectionNumber,
+        network: &Network,
+    ) {
         let bytes = network.backlog_bytes(connection, self.place);
-        self.outbox.set_backlog_bytes(peer, bytes);
+        if let Some(outbox) = self.outboxes.get(usize::from(shard.number())) {
+            outbox.set_backlog_bytes(peer, bytes);
+        }
     }
 }
 
@@ -373,37 +455,6 @@ fn tell(shard: &mut Shard<VirtualSeams>, input: Input) {
     }
 }
 
-fn gather(into: &mut Outgoing, more: Outgoing) {
-    for (connection, bytes) in more.clients {
-        into.clients.entry(connection).or_default().extend(bytes);
-    }
-    for (peer, bytes) in more.peers {
-        into.peers.entry(peer).or_default().extend(bytes);
-    }
-    into.closing.extend(more.closing);
-}
-
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).expect("virtual time has 64 bits")
-}
-
-/// Writes what formatting a data directory leaves: both copies of a blank node's manifest.
-///
-/// # Errors
-/// What the disk fails with.
-pub async fn write_blank(disk: VirtualDisk, incarnation: Incarnation) -> io::Result<()> {
-    let copy = ManifestCopy {
-        counter: 1,
-        body: NodeManifest::blank(incarnation).encode(),
-    };
-    let bytes = copy.encode(ManifestKind::Node);
-    disk.create_directory(&data()).await?;
-    for name in ["manifest.a", "manifest.b"] {
-        let file = disk.open(&data().join(name), OpenMode::New).await?;
-        disk.allocate(&file, bytes.len() as u64).await?;
-        disk.write(&file, 0, Block::holding(&bytes).whole()).await?;
-        disk.sync(&file).await?;
-    }
-    disk.sync_directory(&data()).await?;
-    disk.sync_directory(Path::new("")).await
 }

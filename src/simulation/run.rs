@@ -74,6 +74,7 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
     let members = nodes.iter().map(|node| GenesisNode {
         incarnation: node.incarnation,
         address: node.address.clone(),
+        shards: node.shard_count,
     });
     let genesis = Genesis::new("simulated".to_owned(), members.collect()).expect("legal names");
     let endpoints: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
@@ -132,11 +133,21 @@ fn make_nodes(random: &mut Random, count: usize) -> Vec<Node> {
             latency_max: Duration::from_nanos(latency_ns),
             ..DiskOptions::default()
         };
-        let mut node = Node::format(place, random.next_number(), disk);
+        let shard_count = draw_shard_count(random);
+        let mut node = Node::format(place, random.next_number(), shard_count, disk);
         node.clock_fast_ppm = random.below(200);
         node
     };
     (0..count).map(make).collect()
+}
+
+/// Shards of a node: nodes need not have equal numbers.
+fn draw_shard_count(random: &mut Random) -> u16 {
+    match random.below(4) {
+        0 => 2,
+        1 => 3,
+        _ => 1,
+    }
 }
 
 /// The clients; their places follow those of the nodes.
@@ -302,8 +313,8 @@ impl World {
     }
 
     fn replica(&self, place: Place, group: GroupId) -> Option<ReplicaView<'_>> {
-        let shard = self.nodes[place].shard()?;
-        shard.replicas().find(|view| view.group == group)
+        let mut replicas = self.nodes[place].replicas();
+        replicas.find(|view| view.group == group)
     }
 
     /// Where the members of a group are, by any replica's configuration.

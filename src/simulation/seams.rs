@@ -1,8 +1,9 @@
 //! The three worlds outside of a simulated shard: its disk is virtual, and so are its clock and its network.
 
 use crate::disk::VirtualDisk;
-use margay::shard::{Clock, ConnectionId, Outbox, PeerAddress, PeerId, Seams};
+use margay::shard::{Clock, ConnectionId, Outbox, PeerAddress, PeerId, Seams, SiblingMessage};
 use margay::storage::Slice;
+use margay_types::ShardId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -42,6 +43,8 @@ pub struct Outgoing {
     pub peers: BTreeMap<PeerId, Vec<u8>>,
     /// Connections to close once their bytes have left.
     pub closing: Vec<ConnectionId>,
+    /// For other shards of the node.
+    pub siblings: Vec<(ShardId, SiblingMessage)>,
 }
 
 /// What the shard put out and the world has not taken.
@@ -109,5 +112,14 @@ impl Outbox for VirtualOutbox {
 
     fn set_peers(&mut self, peers: &[PeerAddress]) {
         self.0.borrow_mut().wanted = peers.to_vec();
+    }
+
+    fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage) {
+        let siblings = &mut self.0.borrow_mut().outgoing.siblings;
+        siblings.push((shard, message));
+    }
+
+    fn sibling_backlog(&self, _: ShardId) -> usize {
+        self.0.borrow().outgoing.siblings.len()
     }
 }

@@ -52,19 +52,24 @@ pub struct Own {
     pub incarnation: Incarnation,
     /// Its process.
     pub life: ProcessLife,
-    /// The peers that its shard wants.
-    pub wanted: Vec<PeerAddress>,
+    /// The peers that each of its shards wants.
+    pub wanted: Vec<Vec<PeerAddress>>,
 }
 
 impl Own {
-    fn hello(&self, kind: HelloKind) -> Hello {
+    fn hello(&self, kind: HelloKind, shard: ShardId) -> Hello {
         Hello {
             sender: self.incarnation,
             life: self.life,
-            from_shard: ShardId::new(0),
-            shard_count: 1,
+            from_shard: shard,
+            shard_count: u16::try_from(self.wanted.len()).expect("a node has few shards"),
             ..Hello::of_client(kind, self.cluster)
         }
+    }
+
+    fn wanted_by(&self, shard: ShardId) -> &[PeerAddress] {
+        let wanted = self.wanted.get(usize::from(shard.number()));
+        wanted.map_or(&[], Vec::as_slice)
     }
 }
 
@@ -84,6 +89,8 @@ enum Other {
 /// One end of a connection, until and after its hello.
 #[derive(Debug)]
 struct Socket {
+    /// The shard that has it: the one that dialed, or the one that the hello named.
+    shard: ShardId,
     other: Other,
     hello: Vec<u8>,
     splitter: Splitter,
@@ -92,8 +99,8 @@ struct Socket {
 /// What to do about bytes that arrived.
 #[derive(Debug, Default)]
 pub struct Reaction {
-    /// For the shard.
-    pub inputs: Vec<Input>,
+    /// For the shards.
+    pub inputs: Vec<(ShardId, Input)>,
     /// Bytes to answer with.
     pub answer: Vec<u8>,
     /// Connections to close after that.
@@ -104,28 +111,34 @@ pub struct Reaction {
 #[derive(Debug, Default)]
 pub struct Sockets {
     sockets: BTreeMap<ConnectionNumber, Socket>,
-    peers: BTreeMap<PeerId, ConnectionNumber>,
+    peers: BTreeMap<(ShardId, PeerId), ConnectionNumber>,
 }
 
 impl Sockets {
     /// Somebody connected.
     pub fn accept(&mut self, connection: ConnectionNumber) {
-        self.add(connection, Other::Unknown);
+        self.add(connection, ShardId::FIRST, Other::Unknown);
     }
 
-    /// We dialed a peer; gives the hello to send.
-    pub fn dial(&mut self, connection: ConnectionNumber, to: &PeerAddress, own: &Own) -> Vec<u8> {
-        self.add(connection, Other::Dialed(to.peer));
+    /// A shard dialed a peer; gives the hello to send.
+    pub fn dial(
+        &mut self,
+        connection: ConnectionNumber,
+        (shard, to): (ShardId, &PeerAddress),
+        own: &Own,
+    ) -> Vec<u8> {
+        self.add(connection, shard, Other::Dialed(to.peer));
         let hello = Hello {
             receiver: to.incarnation,
             to_shard: to.peer.shard,
-            ..own.hello(HelloKind::Peer)
+            ..own.hello(HelloKind::Peer, shard)
         };
         hello.encode().to_vec()
     }
 
-    fn add(&mut self, connection: ConnectionNumber, other: Other) {
+    fn add(&mut self, connection: ConnectionNumber, shard: ShardId, other: Other) {
         let socket = Socket {
+            shard,
             other,
             hello: Vec::new(),
             splitter: Splitter::default(),
@@ -135,26 +148,26 @@ impl Sockets {
 
     /// Is a connection to this peer up, or on its way?
     #[must_use]
-    pub fn has_peer(&self, peer: PeerId) -> bool {
-        self.peers.contains_key(&peer)
+    pub fn has_peer(&self, shard: ShardId, peer: PeerId) -> bool {
+        self.peers.contains_key(&(shard, peer))
             || self
                 .sockets
                 .values()
-                .any(|socket| socket.other == Other::Dialed(peer))
+                .any(|socket| socket.shard == shard && socket.other == Other::Dialed(peer))
     }
 
     /// The connection on which a peer is up.
     #[must_use]
-    pub fn peer(&self, peer: PeerId) -> Option<ConnectionNumber> {
-        self.peers.get(&peer).copied()
+    pub fn peer(&self, shard: ShardId, peer: PeerId) -> Option<ConnectionNumber> {
+        self.peers.get(&(shard, peer)).copied()
     }
 
     /// All peers that are up.
     #[must_use]
-    pub fn peers(&self) -> Vec<(PeerId, ConnectionNumber)> {
+    pub fn peers(&self) -> Vec<((ShardId, PeerId), ConnectionNumber)> {
         self.peers
             .iter()
-            .map(|(peer, number)| (*peer, *number))
+            .map(|(pair, number)| (*pair, *number))
             .collect()
     }
 
@@ -166,16 +179,17 @@ impl Sockets {
     }
 
     /// A connection is over.
-    pub fn on_end(&mut self, connection: ConnectionNumber) -> Vec<Input> {
+    pub fn on_end(&mut self, connection: ConnectionNumber) -> Vec<(ShardId, Input)> {
         let Some(socket) = self.sockets.remove(&connection) else {
             return Vec::new();
         };
+        let shard = socket.shard;
         match socket.other {
             Other::Unknown | Other::Dialed(_) => Vec::new(),
-            Other::Client => vec![Input::ClientClosed(ConnectionId(connection))],
+            Other::Client => vec![(shard, Input::ClientClosed(name_of(shard, connection)))],
             Other::Peer(peer) => {
-                self.peers.remove(&peer);
-                vec![Input::PeerDown(peer)]
+                self.peers.remove(&(shard, peer));
+                vec![(shard, Input::PeerDown(peer))]
             }
         }
     }
@@ -207,14 +221,13 @@ impl Sockets {
                 break;
             };
             let whole = WholeFrame::of(&frame);
-            match socket.other {
-                Other::Client => {
-                    let from = ConnectionId(connection);
-                    reaction.inputs.push(Input::ClientFrame(from, whole));
-                }
-                Other::Peer(peer) => reaction.inputs.push(Input::PeerFrame(peer, whole)),
-                Other::Unknown | Other::Dialed(_) => {}
-            }
+            let shard = socket.shard;
+            let input = match socket.other {
+                Other::Client => Input::ClientFrame(name_of(shard, connection), whole),
+                Other::Peer(peer) => Input::PeerFrame(peer, whole),
+                Other::Unknown | Other::Dialed(_) => continue,
+            };
+            reaction.inputs.push((shard, input));
         }
         if reaction.close.contains(&connection) {
             reaction.inputs.extend(self.on_end(connection));
@@ -230,16 +243,33 @@ impl Sockets {
         reaction: &mut Reaction,
     ) {
         let judged = Hello::decode(bytes).ok().ok_or(Code::BadRequest);
-        let arrived = judged.and_then(|hello| match dialed {
-            Other::Dialed(peer) => judge_answer(&hello, peer, own).map(|peer| (hello, peer)),
-            Other::Unknown | Other::Client | Other::Peer(_) => {
-                judge_arrival(&hello, own).map(|peer| (hello, peer))
+        let Some(socket) = self.sockets.get_mut(&connection) else {
+            return;
+        };
+        if let Ok(hello) = &judged
+            && dialed == Other::Unknown
+            && hello.to_shard != ShardId::ANY
+        {
+            // The kernel's accept is at shard 0; the socket goes to the shard that the hello names.
+            socket.shard = hello.to_shard;
+        }
+        let shard = socket.shard;
+        let arrived = judged.and_then(|hello| {
+            match dialed {
+                Other::Dialed(peer) => judge_answer(&hello, (shard, peer), own),
+                Other::Unknown | Other::Client | Other::Peer(_) => {
+                    judge_arrival(&hello, shard, own)
+                }
             }
+            .map(|peer| (hello, peer))
         });
         if let Ok(hello) = Hello::decode(bytes)
             && dialed == Other::Unknown
         {
-            let answer = hello.answer(own.hello(hello.kind), arrived.as_ref().err().copied());
+            let answer = hello.answer(
+                own.hello(hello.kind, shard),
+                arrived.as_ref().err().copied(),
+            );
             reaction.answer = answer.encode().to_vec();
         }
         let (hello, peer) = match arrived {
@@ -255,27 +285,35 @@ impl Sockets {
         };
         let Some(peer) = peer else {
             socket.other = Other::Client;
-            reaction
-                .inputs
-                .push(Input::ClientOpen(ConnectionId(connection)));
+            let open = Input::ClientOpen(name_of(shard, connection));
+            reaction.inputs.push((shard, open));
             return;
         };
         socket.other = Other::Peer(peer);
-        if let Some(old) = self.peers.insert(peer, connection) {
+        if let Some(old) = self.peers.insert((shard, peer), connection) {
             self.sockets.remove(&old);
             reaction.close.push(old);
-            reaction.inputs.push(Input::PeerDown(peer));
+            reaction.inputs.push((shard, Input::PeerDown(peer)));
         }
-        reaction.inputs.push(Input::PeerUp(peer, hello.life));
+        let up = Input::PeerUp(peer, hello.life);
+        reaction.inputs.push((shard, up));
     }
 }
 
-fn judge_arrival(hello: &Hello, own: &Own) -> Result<Option<PeerId>, Code> {
+/// What the shards call a connection.
+const fn name_of(shard: ShardId, number: ConnectionNumber) -> ConnectionId {
+    ConnectionId { shard, number }
+}
+
+fn judge_arrival(hello: &Hello, shard: ShardId, own: &Own) -> Result<Option<PeerId>, Code> {
     if hello.common_version().is_none() {
         return Err(Code::VersionRefused);
     }
     if !hello.receiver.is_zero() && hello.receiver != own.incarnation {
         return Err(Code::OtherNode);
+    }
+    if usize::from(shard.number()) >= own.wanted.len() {
+        return Err(Code::UnknownShard);
     }
     if hello.kind != HelloKind::Peer {
         let is_ours = hello.cluster.is_zero() || hello.cluster == own.cluster;
@@ -284,21 +322,26 @@ fn judge_arrival(hello: &Hello, own: &Own) -> Result<Option<PeerId>, Code> {
     if hello.cluster.is_zero() || hello.cluster != own.cluster {
         return Err(Code::OtherCluster);
     }
-    let known = own
-        .wanted
-        .iter()
-        .find(|address| address.incarnation == hello.sender);
+    let known = own.wanted_by(shard).iter().find(|address| {
+        address.incarnation == hello.sender && address.peer.shard == hello.from_shard
+    });
     known
         .map(|address| Some(address.peer))
         .ok_or(Code::UnknownPeer)
 }
 
-fn judge_answer(hello: &Hello, dialed: PeerId, own: &Own) -> Result<Option<PeerId>, Code> {
+fn judge_answer(
+    hello: &Hello,
+    (shard, dialed): (ShardId, PeerId),
+    own: &Own,
+) -> Result<Option<PeerId>, Code> {
     if let Some(refusal) = hello.refusal {
         return Err(refusal);
     }
-    let wanted = own.wanted.iter().find(|address| address.peer == dialed);
+    let mut wanted = own.wanted_by(shard).iter();
+    let wanted = wanted.find(|address| address.peer == dialed);
     let is_it = wanted.is_some_and(|address| address.incarnation == hello.sender)
-        && hello.cluster == own.cluster;
+        && hello.cluster == own.cluster
+        && hello.from_shard == dialed.shard;
     is_it.then_some(Some(dialed)).ok_or(Code::OtherNode)
 }

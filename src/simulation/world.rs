@@ -24,7 +24,7 @@ use crate::workload::MachineKind;
 use margay::admin::system::System;
 use margay::shard::PeerId;
 use margay_machine::Registry;
-use margay_types::{ClusterId, Random};
+use margay_types::{ClusterId, Random, ShardId};
 use margay_wire::admin::system::MACHINE;
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ pub struct World {
     /// Counts repairs, so that two at one time have an order.
     pub repair_count: u64,
     pub(crate) held: Vec<Vec<(ConnectionNumber, Parcel)>>,
-    pub(crate) dials: BTreeMap<(Place, PeerId), (u64, ConnectionNumber)>,
+    pub(crate) dials: BTreeMap<(Place, ShardId, PeerId), (u64, ConnectionNumber)>,
     pub(crate) roles: BTreeMap<(Place, u32), String>,
 }
 
@@ -270,7 +270,7 @@ impl World {
                 if !ended.is_excused {
                     return Err(format!("node {place} ends by itself: {}", ended.reason));
                 }
-                if let Some(shard) = self.nodes[place].shard() {
+                for shard in self.nodes[place].shards() {
                     self.agreement.note_logs(place, shard)?;
                 }
                 self.end_process(place);
@@ -282,11 +282,13 @@ impl World {
                 now_ns,
                 &format!("node {place} serves, life {}", self.nodes[place].life),
             );
-            if let Some(shard) = self.nodes[place].shard() {
-                self.durability.on_start(place, shard.replicas())?;
-            }
+            self.durability
+                .on_start(place, self.nodes[place].replicas())?;
         }
-        self.send(place, outgoing)?;
+        for (shard, outgoing) in outgoing {
+            self.send(place, shard, outgoing)?;
+        }
+        self.set_backlogs(place);
         self.look(place)
     }
 
@@ -305,13 +307,11 @@ impl World {
     /// A process dies.
     pub fn crash(&mut self, place: Place, loss: &Loss) {
         let now_ns = self.now_ns;
-        if let Some(shard) = self.nodes[place].shard() {
-            self.durability.on_end(place, shard.replicas());
-        }
+        self.durability.on_end(place, self.nodes[place].replicas());
         self.nodes[place].crash(now_ns, loss, &mut self.network);
         self.held[place].clear();
         self.agreement.on_crash(place);
-        self.dials.retain(|(node, _), _| *node != place);
+        self.dials.retain(|(node, _, _), _| *node != place);
         self.roles.retain(|(node, _), _| *node != place);
     }
 
@@ -322,35 +322,37 @@ impl World {
             .insert((self.now_ns + pause_ns, self.repair_count), repair);
     }
 
-    fn send(&mut self, place: Place, outgoing: Outgoing) -> Result<(), String> {
+    fn send(&mut self, place: Place, shard: ShardId, outgoing: Outgoing) -> Result<(), String> {
         let now_ns = self.now_ns;
         for (peer, bytes) in outgoing.peers {
             self.votes.on_sent(&bytes)?;
-            if let Some(connection) = self.nodes[place].sockets.peer(peer) {
+            if let Some(connection) = self.nodes[place].sockets.peer(shard, peer) {
                 self.network.send(now_ns, connection, place, &bytes);
             }
         }
         for (connection, bytes) in outgoing.clients {
-            self.network.send(now_ns, connection.0, place, &bytes);
+            self.network.send(now_ns, connection.number, place, &bytes);
         }
         for connection in outgoing.closing {
-            let inputs = self.nodes[place].sockets.on_end(connection.0);
+            let inputs = self.nodes[place].sockets.on_end(connection.number);
             self.nodes[place].inputs.extend(inputs);
             self.network
-                .close(now_ns, connection.0, place, Keep::AllBytes);
-        }
-        for (peer, connection) in self.nodes[place].sockets.peers() {
-            self.nodes[place].set_backlog(peer, connection, &self.network);
+                .close(now_ns, connection.number, place, Keep::AllBytes);
         }
         Ok(())
     }
 
+    fn set_backlogs(&self, place: Place) {
+        for (pair, connection) in self.nodes[place].sockets.peers() {
+            self.nodes[place].set_backlog(pair, connection, &self.network);
+        }
+    }
+
     fn look(&mut self, place: Place) -> Result<(), String> {
-        let Some(shard) = self.nodes[place].shard() else {
-            return Ok(());
-        };
-        self.agreement.look(place, shard)?;
-        for view in shard.replicas() {
+        for shard in self.nodes[place].shards() {
+            self.agreement.look(place, shard)?;
+        }
+        for view in self.nodes[place].replicas() {
             let replica = view.replica;
             let role = format!("{:?} in term {}", replica.role(), replica.term());
             let known = self.roles.entry((place, view.group.number())).or_default();
@@ -381,19 +383,19 @@ impl World {
             if self.now_ns < node.paused_until_ns {
                 continue;
             }
-            for wanted in node.wanted() {
-                if wanted.peer.node > own {
-                    self.dial_peer(place, &wanted);
+            for (shard, wanted) in node.shards_by_number().zip(node.wanted()) {
+                for wanted in wanted.iter().filter(|wanted| wanted.peer.node > own) {
+                    self.dial_peer(place, shard, wanted);
                 }
             }
         }
     }
 
-    fn dial_peer(&mut self, place: Place, wanted: &margay::shard::PeerAddress) {
+    fn dial_peer(&mut self, place: Place, shard: ShardId, wanted: &margay::shard::PeerAddress) {
         let now_ns = self.now_ns;
-        let known = self.dials.get(&(place, wanted.peer)).copied();
-        if self.nodes[place].sockets.has_peer(wanted.peer) {
-            let is_up = self.nodes[place].sockets.peer(wanted.peer).is_some();
+        let known = self.dials.get(&(place, shard, wanted.peer)).copied();
+        if self.nodes[place].sockets.has_peer(shard, wanted.peer) {
+            let is_up = self.nodes[place].sockets.peer(shard, wanted.peer).is_some();
             if let Some((since_ns, connection)) = known
                 && !is_up
                 && now_ns > since_ns + HANDSHAKE_NS
@@ -416,8 +418,10 @@ impl World {
         let own = self.own(place);
         let connection = self.network.open(self.peer_order, place, to);
         self.dials
-            .insert((place, wanted.peer), (now_ns, connection));
-        let hello = self.nodes[place].sockets.dial(connection, wanted, &own);
+            .insert((place, shard, wanted.peer), (now_ns, connection));
+        let hello = self.nodes[place]
+            .sockets
+            .dial(connection, (shard, wanted), &own);
         self.connect(connection, to);
         self.network
             .post(now_ns, connection, place, Parcel::Bytes(hello));

@@ -100,6 +100,19 @@ impl RunClass {
         }
     }
 
+    /// What it is called, for people and for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Configuration => "configuration",
+            Self::Keeping => "keeping",
+            Self::HardState => "hard_state",
+            Self::Truncation => "truncation",
+            Self::Other => "other",
+        }
+    }
+
     /// The number in a run.
     #[must_use]
     pub const fn number(self) -> u32 {

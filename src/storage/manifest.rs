@@ -181,6 +181,59 @@ pub struct Chosen {
     pub agree: bool,
 }
 
+/// A copy as it lies in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundCopy {
+    /// Its file.
+    pub path: PathBuf,
+    /// The format that it was written in; unknown of one that is damaged.
+    pub format: Option<u16>,
+    /// The copy, or why it cannot be used.
+    pub copy: Result<ManifestCopy, ManifestError>,
+}
+
+/// Reads both copies of the manifest in `directory`, and changes neither.
+pub async fn read_copies<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    kind: ManifestKind,
+) -> [FoundCopy; 2] {
+    let [first, second] = paths(directory);
+    [
+        read_copy(disk, first, kind).await,
+        read_copy(disk, second, kind).await,
+    ]
+}
+
+async fn read_copy<D: Disk>(disk: &D, path: PathBuf, kind: ManifestKind) -> FoundCopy {
+    let bytes = read_file(disk, &path, kind.file_bytes()).await;
+    let copy = bytes
+        .as_ref()
+        .ok_or(ManifestError::Absent)
+        .and_then(|bytes| ManifestCopy::parse(kind, bytes));
+    let format = match (&copy, &bytes) {
+        (Ok(_), Some(bytes)) => Layout::ref_from_prefix(bytes)
+            .ok()
+            .map(|(layout, _)| layout.format.get()),
+        (Err(ManifestError::Newer { found, .. }), _) => Some(*found),
+        (Ok(_), None) | (Err(_), _) => None,
+    };
+    FoundCopy { path, format, copy }
+}
+
+async fn read_file<D: Disk>(disk: &D, path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Existing).await.ok()?;
+    let buffer = Block::for_reading(bytes_max);
+    let (result, buffer) = disk.read(&file, 0, buffer).await;
+    let read = buffer.bytes().get(..result.ok()?)?;
+    Some(read.to_vec())
+}
+
+/// Where the copies of the manifest in `directory` lie.
+fn paths(directory: &Path) -> [PathBuf; 2] {
+    ["manifest.a", "manifest.b"].map(|name| directory.join(name))
+}
+
 /// Chooses between the copies as they were read.
 ///
 /// # Errors
@@ -236,12 +289,13 @@ impl<D: Disk> ManifestFiles<D> {
             kind,
             counter: 0,
         };
-        for path in files.paths() {
+        for path in paths(directory) {
             let opened = files.disk.open(&path, OpenMode::New).await;
-            let is_blank = files.read(&path).await == Err(ManifestError::Absent);
+            let found = read_copy(&files.disk, path, kind).await;
+            let is_blank = found.copy == Err(ManifestError::Absent);
             match opened {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !is_blank => {
-                    return Err(StorageError::io("create", &path, error));
+                    return Err(StorageError::io("create", &found.path, error));
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -270,10 +324,8 @@ impl<D: Disk> ManifestFiles<D> {
             kind,
             counter: 0,
         };
-        let [first, second] = files.paths();
-        let first = files.read(&first).await;
-        let second = files.read(&second).await;
-        let chosen = choose(first, second).map_err(|cause| StorageError::Manifest {
+        let [first, second] = read_copies(&files.disk, directory, kind).await;
+        let chosen = choose(first.copy, second.copy).map_err(|cause| StorageError::Manifest {
             directory: directory.to_owned(),
             cause,
         })?;
@@ -295,7 +347,7 @@ impl<D: Disk> ManifestFiles<D> {
             body,
         }
         .encode(self.kind);
-        for path in self.paths() {
+        for path in paths(&self.directory) {
             self.write(&path, &bytes)
                 .await
                 .map_err(|error| StorageError::io("write", &path, error))?;
@@ -307,20 +359,6 @@ impl<D: Disk> ManifestFiles<D> {
     #[must_use]
     pub fn counter(&self) -> u64 {
         self.counter
-    }
-
-    fn paths(&self) -> [PathBuf; 2] {
-        ["manifest.a", "manifest.b"].map(|name| self.directory.join(name))
-    }
-
-    async fn read(&self, path: &Path) -> Result<ManifestCopy, ManifestError> {
-        let Ok(file) = self.disk.open(path, OpenMode::Existing).await else {
-            return Err(ManifestError::Absent);
-        };
-        let buffer = Block::for_reading(self.kind.file_bytes());
-        let (result, buffer) = self.disk.read(&file, 0, buffer).await;
-        let bytes = result.ok().and_then(|bytes| buffer.bytes().get(..bytes));
-        ManifestCopy::parse(self.kind, bytes.ok_or(ManifestError::Absent)?)
     }
 
     async fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -91,6 +91,26 @@ impl RecordKind {
         }
     }
 
+    /// What it is called, for people and for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entry(kind) => entry_name(kind),
+            Self::Created => "created",
+            Self::HardState => "hard_state",
+            Self::Head => "head",
+            Self::Truncation => "truncation",
+            Self::Marks => "marks",
+            Self::CheckpointChunk => "checkpoint_chunk",
+            Self::CheckpointPointer => "checkpoint_pointer",
+            Self::Adopt => "adopt",
+            Self::GroupRemoved => "group_removed",
+            Self::Copy => "copy",
+            Self::Witness => "witness",
+            Self::Restart => "restart",
+        }
+    }
+
     /// The kind behind a number, if this version knows it.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
@@ -112,6 +132,23 @@ impl RecordKind {
                 None => return None,
             },
         })
+    }
+}
+
+const fn entry_name(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::NoOp => "no_op",
+        EntryKind::Configuration => "configuration",
+        EntryKind::CommandPlain => "command",
+        EntryKind::CommandKeeping => "command_keeping",
+        EntryKind::Open => "open",
+        EntryKind::Close => "close",
+        EntryKind::Expire => "expire",
+        EntryKind::Refresh => "refresh",
+        EntryKind::Tick => "tick",
+        EntryKind::Skip => "skip",
+        EntryKind::Checkpoint => "checkpoint",
+        EntryKind::Settings => "settings",
     }
 }
 
@@ -399,6 +436,7 @@ impl<'a> Iterator for Records<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn fields(kind: RecordKind) -> RecordFields {
         RecordFields {
@@ -473,6 +511,9 @@ mod tests {
             .collect();
         let expected: Vec<u8> = (1..=12).chain(0x20..=0x2B).collect();
         assert_eq!(numbers, expected);
+        let kinds = numbers.iter().copied().filter_map(RecordKind::from_number);
+        let names: BTreeSet<&str> = kinds.map(RecordKind::name).collect();
+        assert_eq!(names.len(), numbers.len(), "two kinds have one name");
         for number in numbers {
             assert_eq!(
                 RecordKind::from_number(number).map(RecordKind::number),

@@ -134,7 +134,18 @@ impl GroupId {
     pub const LOG: Self = Self(u32::MAX);
 }
 
+impl GroupId {
+    /// The shard that it lives on, on a node with so many.
+    #[must_use]
+    pub fn shard(self, shard_count: u16) -> ShardId {
+        let shard = self.0 % u32::from(shard_count.max(1));
+        ShardId(u16::try_from(shard).expect("below the shard count, which has 16 bits"))
+    }
+}
+
 impl ShardId {
+    /// The first: it has group 0, and the node's manifest.
+    pub const FIRST: Self = Self(0);
     /// In a hello: whichever shard the receiver likes.
     pub const ANY: Self = Self(u16::MAX);
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   0       8         10      12      14     16
 //!   │ magic │ version │ nodes │ name  │ zero │ name ... │ per node, by incarnation:
-//!                              bytes                      incarnation 16 │ address bytes u16 │ address ...
+//!                              bytes         incarnation 16 │ address bytes u16 │ shards u16 │ address ...
 //! ```
 //!
 //! The nodes stand in ascending order of their incarnations, never in the order typed, so every coordinator that
@@ -25,12 +25,15 @@ pub const NODES_MAX: usize = 7;
 /// Longest name of a cluster or a keyspace.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// Most shards of a node.
+pub const SHARDS_MAX: u16 = 256;
+
 /// Longest `host:port`: a host name has at most 253 bytes.
 pub const ADDRESS_BYTES_MAX: usize = 260;
 
 const WHAT: &str = "genesis";
 const MAGIC: [u8; 8] = *b"MGGENES\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// One node of the first configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct GenesisNode {
     pub incarnation: Incarnation,
     /// `host:port`, as the cluster calls it.
     pub address: String,
+    /// Shards that its data directory was made for; where its groups lie follows from it.
+    pub shards: u16,
 }
 
 /// A member of group 0's initial configuration; every one votes.
@@ -76,6 +81,7 @@ struct Head {
 struct NodeHead {
     incarnation: [u8; 16],
     address_bytes: U16,
+    shards: U16,
 }
 
 impl Genesis {
@@ -143,6 +149,7 @@ impl Genesis {
             let head = NodeHead {
                 incarnation: node.incarnation.bytes(),
                 address_bytes: length(node.address.len()),
+                shards: U16::new(node.shards),
             };
             bytes.extend_from_slice(head.as_bytes());
             bytes.extend_from_slice(node.address.as_bytes());
@@ -175,6 +182,7 @@ impl Genesis {
             nodes.push(GenesisNode {
                 incarnation: Incarnation::new(node.incarnation),
                 address,
+                shards: node.shards.get(),
             });
             rest = behind;
         }
@@ -215,9 +223,16 @@ impl Genesis {
                 what: "genesis incarnations",
             });
         }
-        self.nodes
-            .iter()
-            .try_for_each(|node| check_address("genesis address", &node.address))
+        for node in &self.nodes {
+            check_address("genesis address", &node.address)?;
+            if node.shards == 0 || node.shards > SHARDS_MAX {
+                return Err(WireError::BadNumber {
+                    what: "genesis shards",
+                    number: u64::from(node.shards),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -288,6 +303,7 @@ mod tests {
         GenesisNode {
             incarnation: Incarnation::new([byte; 16]),
             address: address.to_owned(),
+            shards: u16::from(byte),
         }
     }
 

@@ -7,8 +7,10 @@
 //! * `failures` — nodes are killed and stopped under load.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `open_loop` — the load generator at a given rate.
+//! * `shards` — nodes with several cores each.
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
+//! * `inspect` — the files of nodes that do not run, whole and damaged.
 //! * `sandbox` — a process without io_uring.
 //! * `strangers` — bytes that are not ours.
 
@@ -17,10 +19,12 @@ mod harness;
 mod dev;
 mod failures;
 mod formation;
+mod inspect;
 mod open_loop;
 mod operators;
 mod pauses;
 mod refusals;
 mod sandbox;
+mod shards;
 mod space;
 mod strangers;

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Demands an exit code, and that what was printed has all of `words` and a remedy.
-fn demand(output: &Output, exit: i32, words: &[&str]) {
+pub(crate) fn demand(output: &Output, exit: i32, words: &[&str]) {
     assert_eq!(output.status.code(), Some(exit), "{output:?}");
     let printed = String::from_utf8_lossy(&output.stderr);
     for word in words.iter().chain(&["  do  "]) {
@@ -31,7 +31,7 @@ fn output(command: &mut Command) -> Output {
 }
 
 /// A shell in a mount name space of its own.
-fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> {
+pub(crate) fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> {
     let mut command = Command::new("unshare");
     // $0 is the directory, $@ what runs behind the mount.
     let script = format!("{mount} && exec \"$@\"");
@@ -44,7 +44,7 @@ fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> 
     None
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -86,6 +86,18 @@ fn run_refuses_a_foreign_file_by_name() {
 }
 
 #[test]
+fn run_goes_on_where_a_start_was_interrupted_while_it_tried_the_disk() {
+    let parent = directory();
+    let data = formatted(&parent);
+    fs::write(data.join("probe"), "").expect("it is writable");
+    run(&data).fails_with(3, &["M103", "port is in use"]);
+    assert!(
+        !data.join("probe").exists(),
+        "it was written over, and removed"
+    );
+}
+
+#[test]
 fn run_refuses_a_locked_directory_and_names_the_process() {
     let parent = directory();
     let data = formatted(&parent);

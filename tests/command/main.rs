@@ -1,9 +1,12 @@
 //! The command line as people and scripts meet it: the binary is run, and its text and exit code are looked at.
 
+mod check;
 mod cluster;
 mod config;
 mod data_directory;
 mod dev;
+mod explain;
+mod inspect;
 mod parsing;
 mod settings;
 

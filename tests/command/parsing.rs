@@ -2,61 +2,60 @@
 
 use super::margay;
 
-const VERBS: [&str; 10] = [
-    "format",
-    "run",
-    "dev",
-    "bootstrap",
-    "keyspace",
-    "status",
-    "health",
-    "node",
-    "group",
-    "config",
-];
+/// Every verb and every noun behind one, as help lists them: the root, too, as an empty path.
+fn verbs() -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    let mut next = 0;
+    while let Some(path) = all.get(next).cloned() {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let run = margay(&arguments);
+        for (verb, _) in listed(run.succeeds()) {
+            all.push([&path[..], &[verb.to_owned()]].concat());
+        }
+        next += 1;
+    }
+    all
+}
+
+/// The verbs that a help lists, each with its sentence.
+fn listed(help: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    lines
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.trim().split_once(' ').unwrap_or((line.trim(), "")))
+}
 
 #[test]
-fn help_lists_every_verb_and_ends_well() {
-    let run = margay(&["--help"]);
-    let help = run.succeeds();
-    for verb in VERBS {
-        assert!(help.contains(verb), "{help}");
+fn help_lists_every_verb_with_a_sentence_and_ends_well() {
+    let all = verbs();
+    for verb in ["format", "run", "bootstrap", "status", "check", "explain"] {
+        assert!(all.contains(&vec![verb.to_owned()]), "{verb}");
+    }
+    assert!(all.len() > 10, "{all:?}");
+    for path in all {
+        let run = margay(&[&path[..], &["--help".to_owned()]].concat());
+        for (verb, sentence) in listed(run.succeeds()) {
+            assert!(sentence.trim().len() > 10, "{path:?} {verb}: {sentence}");
+        }
     }
 }
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in VERBS {
-        let run = margay(&[verb, "--help"]);
+    for path in verbs() {
+        let run = margay(&[&path[..], &["--help".to_owned()]].concat());
         assert!(run.succeeds().contains("Usage: margay"), "{run:?}");
     }
 }
 
 #[test]
 fn help_fits_the_screen_and_is_the_same_long_and_short() {
-    for verb in [
-        &[][..],
-        &["format"],
-        &["run"],
-        &["bootstrap"],
-        &["keyspace"],
-        &["keyspace", "create"],
-        &["keyspace", "list"],
-        &["status"],
-        &["dev"],
-        &["health"],
-        &["node"],
-        &["node", "list"],
-        &["group"],
-        &["group", "list"],
-        &["group", "show"],
-        &["config"],
-        &["config", "reference"],
-    ] {
-        let (long, short) = ([verb, &["--help"]].concat(), [verb, &["-h"]].concat());
-        let run = margay(&long);
-        let help = run.succeeds();
-        assert_eq!(help, margay(&short).succeeds(), "{verb:?}");
+    for path in verbs() {
+        let help_by = |option: &str| margay(&[&path[..], &[option.to_owned()]].concat());
+        let long = help_by("--help");
+        let help = long.succeeds();
+        assert_eq!(help, help_by("-h").succeeds(), "{path:?}");
         for line in help.lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
@@ -85,6 +84,9 @@ fn arguments_that_make_no_sense_are_usage() {
         &["keyspace", "create", "orders"],
         &["status", "-q", "-v"],
         &["status", "--timeout", "0s"],
+        &["check"],
+        &["config"],
+        &["check", "config", "--profil", "x"],
         &["bootstrap", "--name", "a b", "--nodes", "n1"],
         &["bootstrap", "--name", "a", "--nodes", ""],
         &["keyspace", "create", "a b", "--machine", "kv"],
@@ -118,6 +120,11 @@ fn arguments_that_make_no_sense_are_usage() {
             "--replicas",
             "0",
         ],
+        &["inspect"],
+        &["inspect", "logs"],
+        &["inspect", "log", "--group", "one"],
+        &["inspect", "log", "--from", "1"],
+        &["inspect", "log", "--group", "1", "--from", "2", "--to", "1"],
     ] {
         margay(arguments).fails_with(2, &[]);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A configuration file with this text.
-fn file(toml: &str) -> (TempDir, PathBuf) {
+pub(super) fn file(toml: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("margay.toml");
     fs::write(&path, toml).expect("it is writable");
@@ -91,4 +91,25 @@ fn a_file_that_cannot_be_read_or_is_not_toml_is_named() {
 #[test]
 fn the_data_directory_must_be_given() {
     margay(&["run"]).fails_with(3, &["M125", "data", "MARGAY_DATA"]);
+}
+
+#[test]
+fn a_verb_that_reads_no_configuration_refuses_the_file_and_names_those_that_do() {
+    let (_folder, path) = file("data = \"x\"\n");
+    let path = text(&path);
+    for verb in [
+        &["status"][..],
+        &["keyspace", "list"],
+        &["bootstrap", "--name", "a", "--nodes", "n1"],
+        &["config", "reference"],
+        &["explain", "M212"],
+    ] {
+        let run = margay(&[verb, &["-c", path]].concat());
+        run.fails_with(2, &["--config", path, "check config", "config show"]);
+        assert_eq!(run.stdout, "", "{verb:?}");
+        margay(&[&["--config", path], verb].concat()).fails_with(2, &["--config"]);
+    }
+    for verb in [&["check", "config"], &["config", "show"]] {
+        margay(&[&verb[..], &["-c", path]].concat()).succeeds();
+    }
 }

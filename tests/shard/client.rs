@@ -4,7 +4,7 @@ use crate::machine::{Count, Counted, Panic};
 use crate::world::World;
 use margay::shard::ConnectionId;
 use margay_machine::CommandHeader;
-use margay_types::{ClientId, GroupId, Index, OperationId, SequenceNumber, SessionId};
+use margay_types::{ClientId, GroupId, Index, OperationId, SequenceNumber, SessionId, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{
     Bootstrap, BootstrapAnswer, GroupStatus, KeyspaceCreate, ReplicaRole, Request, StatusRequest,
@@ -42,7 +42,10 @@ pub(crate) struct Session {
 
 impl Client {
     pub(crate) fn connect(world: &mut World, place: usize, number: u64) -> Self {
-        let connection = ConnectionId(number);
+        let connection = ConnectionId {
+            shard: ShardId::FIRST,
+            number,
+        };
         world.shard(place).on_client_open(connection);
         Self {
             place,

@@ -2,12 +2,13 @@
 
 use crate::machine;
 use margay::shard::{
-    Clock, ConnectionId, NodeFacts, Outbox, PeerAddress, PeerId, Seams, Shard, boot,
+    BootPlace, Clock, ConnectionId, NodeFacts, Outbox, PeerAddress, PeerId, Seams, Shard,
+    SiblingMessage, boot, prepare,
 };
 use margay::storage::{LogOptions, Slice};
+use margay_simulation::booting::write_blank;
 use margay_simulation::disk::{Completion, DiskOptions, VirtualDisk};
 use margay_simulation::disk_fault::{Fate, Loss};
-use margay_simulation::node::write_blank;
 use margay_types::{Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{Durability, IoSettings};
@@ -75,6 +76,14 @@ impl Outbox for TestOutbox {
 
     fn set_peers(&mut self, peers: &[PeerAddress]) {
         self.0.borrow_mut().wanted = peers.to_vec();
+    }
+
+    fn send_sibling(&mut self, shard: ShardId, _: SiblingMessage) {
+        unreachable!("a node of one shard has no shard {shard}")
+    }
+
+    fn sibling_backlog(&self, _: ShardId) -> usize {
+        0
     }
 }
 
@@ -150,6 +159,7 @@ impl World {
         let node = |(place, node): (usize, &Node)| GenesisNode {
             incarnation: node.incarnation,
             address: format!("node-{place}:7400"),
+            shards: 1,
         };
         let nodes = self.nodes.iter().enumerate().map(node).collect();
         Genesis::new("test".to_owned(), nodes).unwrap()
@@ -312,7 +322,15 @@ impl Node {
         self.holds_writes = false;
         let life = self.process_life(place);
         let (disk, path) = (self.disk.clone(), data());
-        let booted = boot(&disk, &path, life, log_options());
+        let booted = async {
+            let node = prepare(&disk, &path, (life, 1), log_options()).await?;
+            let place = BootPlace {
+                data: &path,
+                shard: ShardId::FIRST,
+            };
+            let parts = (node.manifest, Some(node.files));
+            boot(&disk, place, parts, log_options()).await
+        };
         let restored = self.disk.run(booted).unwrap();
         assert!(restored.found.damaged.is_empty(), "nothing was damaged");
         let facts = NodeFacts {
@@ -330,6 +348,9 @@ impl Node {
             },
             raft: margay_raft::Options::default(),
             seed: life.number() * 7919,
+            shard: ShardId::FIRST,
+            shard_count: 1,
+            shard_ports: Vec::new(),
         };
         let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
         let shard = Shard::new(facts, machine::registry(), restored, outbox, clock);

@@ -285,6 +285,7 @@ impl Protocol {
             payload,
             deadline_ns: question.deadline_ns,
             sent_on: None,
+            passed_over: None,
             backoff: Backoff::default(),
             retry_at_ns: 0,
         });

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connection::ConnectionId;
+use crate::options::ReadFrom;
 use margay_machine::{CommandView, SKIP};
 use margay_types::{ClusterId, Incarnation, NodeId, SessionId, Term};
 use margay_wire::admin::{self, LeaderHint, MapGroup, MapNode, MapRequest};
@@ -77,9 +78,13 @@ fn map(leader: Option<u16>) -> Map {
 
 impl World {
     fn new() -> Self {
+        Self::with_options(Options::default())
+    }
+
+    fn with_options(options: Options) -> Self {
         let endpoints = vec!["e1:1".to_owned(), "e2:1".to_owned()];
         let client = ClientId::new([7; 16]);
-        let protocol = Protocol::new(Options::default(), endpoints, client, 1);
+        let protocol = Protocol::new(options, endpoints, client, 1);
         Self {
             protocol,
             now_ns: 0,
@@ -617,6 +622,41 @@ fn a_query_carries_what_its_session_has_seen_and_is_asked_again_elsewhere() {
     world.answer("n2:1", |out| write_done(out, query.request, head, b"x"));
     assert_eq!(world.news(), ["1 done a", "answer x"]);
     assert_eq!(world.protocol.seen(key), Some(Index::new(140)));
+}
+
+/// A member that cannot be reached, or cannot answer, is passed over.
+#[test]
+fn queries_outside_of_a_session_are_asked_of_followers_in_turn() {
+    let options = Options {
+        read_from: ReadFrom::Followers,
+        ..Options::default()
+    };
+    let mut world = World::with_options(options);
+    let question = Question {
+        session: None,
+        group: GROUP,
+        operation: ADD,
+        level: QueryLevel::Linearizable,
+        deadline_ns: u64::MAX,
+    };
+    world.protocol.ask(question, |out| out.push(b'q'));
+    world.accept("e1:1");
+    world.give_map("e1:1", Some(1));
+    world.collect_dials();
+    assert!(!world.dials.contains(&"n1:1".to_owned()), "it leads");
+    world.accept("n3:1");
+    let query = world.only("n3:1", FrameKind::Query);
+    let read = wire::query(&query.body).expect("a query");
+    assert_eq!(read.attachment, Attachment::NONE);
+    let not_ready = Refusal::NotReady { retry_after_ms: 20 };
+    world.refuse("n3:1", &query, not_ready);
+    world.accept("n2:1");
+    world.pass(100);
+    let query = world.only("n2:1", FrameKind::Query);
+    world.answer("n2:1", |out| {
+        write_done(out, query.request, ResponseHead::default(), b"x")
+    });
+    assert_eq!(world.news(), ["answer x"]);
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! Queries find somebody to answer them: the connection of their session, or the leader of their group.
+//! Queries find somebody to answer them: the connection of their session, the leader of their group, or any member.
 
 use super::Protocol;
 use super::Timer;
 use super::completion::{Completion, Outcome};
 use super::number::{GENERATION_MASK, Kind, Number};
 use crate::connection::ConnectionId;
+use crate::options::ReadFrom;
 use crate::query::QueryKey;
 use crate::session::{Binding, SessionKey};
-use margay_types::{Index, SequenceNumber};
+use margay_types::{GroupId, Index, NodeId, SequenceNumber};
 use margay_wire::client::{Answer, Attachment, Query, Response};
 use margay_wire::{Code, Refusal};
 
@@ -16,6 +17,14 @@ enum Route {
     On(ConnectionId, Attachment, Index, SequenceNumber),
     Wait,
     Gone,
+}
+
+impl Route {
+    /// Outside of any session.
+    const fn alone(connection: ConnectionId) -> Self {
+        let nothing_issued = SequenceNumber::new(0);
+        Self::On(connection, Attachment::NONE, Index::ZERO, nothing_issued)
+    }
 }
 
 impl Protocol {
@@ -33,9 +42,13 @@ impl Protocol {
             return;
         }
         let (session, group) = (query.session, query.group);
-        let route = match session {
-            Some(session) => self.route_in_session(session),
-            None => self.route_alone(group, key.slot),
+        let passed_over = query.passed_over;
+        let route = match (session, self.options.read_from) {
+            (Some(session), _) => self.route_in_session(session),
+            (None, ReadFrom::Leader) => self.route_alone(group, key.slot),
+            (None, ReadFrom::Followers | ReadFrom::Any) => {
+                self.route_to_member(group, passed_over, key.slot)
+            }
         };
         match route {
             Route::On(connection, attachment, seen, issued) => {
@@ -84,7 +97,7 @@ impl Protocol {
         }
     }
 
-    fn route_alone(&mut self, group: margay_types::GroupId, slot: u32) -> Route {
+    fn route_alone(&mut self, group: GroupId, slot: u32) -> Route {
         let Some(node) = self.router.target(group) else {
             self.want_map();
             return Route::Wait;
@@ -92,14 +105,32 @@ impl Protocol {
         let shard = self.router.shard(node, group);
         let link = self.shard_link(node, shard, slot);
         if let Some(connection) = self.ready(link) {
-            return Route::On(
-                connection,
-                Attachment::NONE,
-                Index::ZERO,
-                SequenceNumber::new(0),
-            );
+            return Route::alone(connection);
         }
         self.want_link(link);
+        Route::Wait
+    }
+
+    /// A member that a connection stands to: the slot's own, or the next one, and only if there is no other the one
+    /// that could not answer. All on the way are dialed, so that a member that cannot be reached is passed over.
+    fn route_to_member(&mut self, group: GroupId, passed_over: Option<NodeId>, slot: u32) -> Route {
+        let spares_leader = self.options.read_from == ReadFrom::Followers;
+        let mut members = self.router.readers(group, spares_leader);
+        if members.is_empty() {
+            self.want_map();
+            return Route::Wait;
+        }
+        let first = slot as usize % members.len();
+        members.rotate_left(first);
+        members.sort_by_key(|member| Some(*member) == passed_over);
+        for node in members {
+            let shard = self.router.shard(node, group);
+            let link = self.shard_link(node, shard, slot);
+            if let Some(connection) = self.ready(link) {
+                return Route::alone(connection);
+            }
+            self.want_link(link);
+        }
         Route::Wait
     }
 
@@ -146,6 +177,9 @@ impl Protocol {
         };
         let (session, group) = (query.session, query.group);
         let node = self.node_of(connection);
+        if let Some(query) = self.queries.get_mut(key) {
+            query.passed_over = node;
+        }
         if let Some(hint) = refusal.leader_hint() {
             self.follow_hint(group, hint, node);
         } else if refusal.code() == Code::UnknownGroup {

@@ -135,10 +135,21 @@ pub(crate) struct Chain {
     pub(crate) links: Vec<Link>,
     /// Where it goes on.
     pub(crate) tail: Tail,
-    /// How many batches of the last life were cut as not acknowledged.
-    pub(crate) cut_count: usize,
+    /// Batches of the last life that were cut as not acknowledged: sequence and place of each.
+    pub(crate) cut: Vec<(u64, Extent)>,
     /// Greatest epoch of all batches seen, kept or not.
     pub(crate) epoch_max: u64,
+}
+
+/// The bytes of a batch in its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The file.
+    pub(crate) segment: SegmentName,
+    /// Where the batch's header stands.
+    pub(crate) offset: u32,
+    /// How many bytes, padding included.
+    pub(crate) length: u32,
 }
 
 /// Follows the log through everything that was found, from sequence `first` if the manifest knows no better.
@@ -227,13 +238,14 @@ impl<'a> Walk<'a> {
             .batches
             .range(self.tail.sequence..)
             .flat_map(|(_, batches)| batches);
-        let cut_count = cut
+        let cut = cut
             .filter(|batch| batch.header.recovery_epoch >= self.epoch)
-            .count();
+            .map(|batch| (batch.header.sequence, batch.extent()))
+            .collect();
         Chain {
             links: self.links,
             tail: self.tail,
-            cut_count,
+            cut,
             epoch_max: self.epoch_max,
         }
     }

@@ -91,7 +91,7 @@ fn an_uncovered_bad_batch_and_all_behind_it_are_cut() {
     found[2].is_whole = false;
     let chain = follow_all(found);
     assert_eq!(kept(&chain), vec![(1, 1), (2, 1)]);
-    assert_eq!(chain.cut_count, 4);
+    assert_eq!(chain.cut.len(), 4);
     assert!(lost(&chain).is_empty());
 }
 

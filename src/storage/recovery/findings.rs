@@ -7,7 +7,7 @@ use super::super::disk::Disk;
 use super::super::error::StorageError;
 use super::super::log_manifest::LogManifest;
 use super::chain::{self, Chain, LiveSegment, Look};
-use super::gather::{self, Told};
+use super::gather::{self, Detail, Told};
 use super::verdict::{self, RecoveredGroup};
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub(crate) async fn find<D: Disk>(
     directory: &Path,
     manifest: &LogManifest,
 ) -> Result<Findings, StorageError> {
-    let gathered = gather::gather(disk, directory, manifest).await?;
+    let gathered = gather::gather(disk, directory, manifest, Detail::Records).await?;
     let chain = chain::follow(gathered.batches, &gathered.live, 1);
     let mut told = gather::tell(disk, directory, manifest, &chain).await;
     let unnamed = all_unnamed(&mut told, &gathered.live, chain.tail.sequence);

@@ -22,6 +22,15 @@ pub(crate) struct Gathered {
     pub(crate) live: Vec<LiveSegment>,
 }
 
+/// How much of a batch is kept in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Everything but payloads.
+    Records,
+    /// What tells whether it is part of the log.
+    Headers,
+}
+
 /// Reads and scans every segment that the manifest lists.
 ///
 /// # Errors
@@ -30,14 +39,19 @@ pub(crate) async fn gather<D: Disk>(
     disk: &D,
     directory: &Path,
     manifest: &LogManifest,
+    detail: Detail,
 ) -> Result<Gathered, StorageError> {
     let mut gathered = Gathered::default();
     for entry in &manifest.segments {
         let number = entry.name.number;
         let segment = read_segment(disk, directory, number, manifest.segment_bytes).await;
         let header = segment.header(manifest.log_id, entry.name)?;
-        let mut batches = scan(&segment.bytes, manifest.log_id, entry.name);
-        batches.retain(|batch| is_of_this_use(batch, header.as_ref()));
+        let found = scan(&segment.bytes, manifest.log_id, entry.name)
+            .filter(|batch| is_of_this_use(batch, header.as_ref()));
+        let mut batches: Vec<FoundBatch> = match detail {
+            Detail::Records => found.collect(),
+            Detail::Headers => found.map(FoundBatch::without_records).collect(),
+        };
         if let Some(first) = batches.first_mut() {
             judge_first(first, entry, header.as_ref());
         }

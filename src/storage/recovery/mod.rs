@@ -13,11 +13,15 @@
 //! Everything between reading and restarting is a pure function of the bytes, so neither the order of scanning nor
 //! an interrupted recovery before this one can change what comes out.
 //!
+//! Whoever only looks at the files takes the reading half: `findings` for the groups, `survey` and `window` for one
+//! batch after the other, `flaws` and `streams` for what is damaged and where.
+//!
 //! One node alone decides what is certain without its peers: a group that lost anything that it may have promised is
 //! named and does not serve, and nothing of it is freed; all others do.
 
 pub(crate) mod chain;
 pub(crate) mod findings;
+pub(crate) mod flaws;
 pub(crate) mod gather;
 pub(crate) mod group;
 pub(crate) mod merge;
@@ -25,7 +29,10 @@ pub(crate) mod read;
 pub(crate) mod restart;
 pub(crate) mod runs;
 pub(crate) mod scan;
+pub(crate) mod streams;
+pub(crate) mod survey;
 pub(crate) mod verdict;
+pub(crate) mod window;
 
 pub use merge::{EntryFacts, FoundCheckpoint, Origin, Place};
 pub use verdict::{Damage, GroupStatus, RecoveredGroup, TermRun};
@@ -158,7 +165,7 @@ pub async fn recover<D: Disk>(
     let restarted = files.restart(&chain, &live, options).await?;
     let report = RecoveryReport {
         batch_count: chain.links.len(),
-        cut_count: chain.cut_count,
+        cut_count: chain.cut.len(),
         damaged_count,
         unnamed_count: unnamed.len(),
         restart_sequence: restarted.batch.item.sequence,

@@ -75,22 +75,33 @@ pub(crate) async fn read_segment<D: Disk>(
         .size_bytes(&file)
         .await
         .is_ok_and(|size| size >= size_bytes);
-    let mut is_readable = true;
-    let mut buffer = Block::for_reading(READ_BYTES.min(bytes.len()));
-    for (piece, target) in bytes.chunks_mut(READ_BYTES).enumerate() {
-        let offset = piece * READ_BYTES;
-        let (result, returned) = disk.read(&file, offset as u64, buffer).await;
-        buffer = returned;
-        match (result, buffer.bytes().get(..target.len())) {
-            (Ok(count), Some(read)) if count >= target.len() => target.copy_from_slice(read),
-            _ => is_readable &= read_units(disk, &file, offset, target).await,
-        }
-    }
+    let is_readable = read_into(disk, &file, 0, &mut bytes).await;
     SegmentBytes {
         bytes,
         is_there,
         is_readable,
     }
+}
+
+/// Reads what stands from `start` on in large pieces, leaving zeros where that fails; did all of it succeed?
+pub(crate) async fn read_into<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    start: usize,
+    into: &mut [u8],
+) -> bool {
+    let mut is_whole = true;
+    let mut buffer = Block::for_reading(READ_BYTES.min(into.len()));
+    for (piece, target) in into.chunks_mut(READ_BYTES).enumerate() {
+        let offset = start + piece * READ_BYTES;
+        let (result, returned) = disk.read(file, offset as u64, buffer).await;
+        buffer = returned;
+        match (result, buffer.bytes().get(..target.len())) {
+            (Ok(count), Some(read)) if count >= target.len() => target.copy_from_slice(read),
+            _ => is_whole &= read_units(disk, file, offset, target).await,
+        }
+    }
+    is_whole
 }
 
 /// Reads a piece unit by unit, leaving zeros where that fails; did all of it succeed?

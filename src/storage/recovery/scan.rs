@@ -8,6 +8,7 @@
 use super::super::batch::{BATCH_HEADER_BYTES, BatchHeader, BatchView, HeaderHash, SegmentName};
 use super::super::directory::Directory;
 use super::super::witness::{Witness, WitnessItem};
+use super::chain::Extent;
 use super::runs::{FoundRecord, FoundRecords, read_prefix, read_runs};
 use crate::limits;
 
@@ -42,29 +43,58 @@ impl FoundBatch {
     pub(crate) fn end(&self) -> u32 {
         self.header.offset + self.header.length
     }
+
+    /// Where it stands.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            segment: self.header.segment,
+            offset: self.header.offset,
+            length: self.header.length,
+        }
+    }
+
+    /// The same batch without what its records say: enough to tell whether it is part of the log.
+    pub(crate) fn without_records(self) -> Self {
+        let body = match self.body {
+            Body::Directed(_) => Body::Directed(FoundRecords::default()),
+            Body::Undirected(_) => Body::Undirected(Vec::new()),
+        };
+        Self {
+            body,
+            directory: None,
+            ..self
+        }
+    }
 }
 
-/// All batches with a good header at a write unit of `segment`, of which `bytes` is the whole file. Unreadable parts
-/// are zeros in `bytes`.
-pub(crate) fn scan(bytes: &[u8], log_id: u32, segment: SegmentName) -> Vec<FoundBatch> {
-    let mut found = Vec::new();
+/// All batches with a good header at a write unit of `segment`, of which `bytes` is the whole file, one after the
+/// other. Unreadable parts are zeros in `bytes`.
+pub(crate) fn scan(
+    bytes: &[u8],
+    log_id: u32,
+    segment: SegmentName,
+) -> impl Iterator<Item = FoundBatch> {
     let mut at = limits::WRITE_UNIT_BYTES;
-    while let Some(rest) = bytes
-        .get(at..)
-        .filter(|rest| rest.len() >= BATCH_HEADER_BYTES)
-    {
+    let next = move || {
+        let rest = bytes.get(at..);
+        let rest = rest.filter(|rest| rest.len() >= BATCH_HEADER_BYTES)?;
         let batch = batch_at(rest, at, log_id, segment);
         at += match &batch {
             Some(batch) if batch.is_whole => batch.header.length as usize,
             Some(_) | None => limits::WRITE_UNIT_BYTES,
         };
-        found.extend(batch);
-    }
-    found
+        Some(batch)
+    };
+    std::iter::from_fn(next).flatten()
 }
 
 /// The batch at the start of `bytes`, if its header is good and names this very place.
-fn batch_at(bytes: &[u8], at: usize, log_id: u32, segment: SegmentName) -> Option<FoundBatch> {
+pub(crate) fn batch_at(
+    bytes: &[u8],
+    at: usize,
+    log_id: u32,
+    segment: SegmentName,
+) -> Option<FoundBatch> {
     let view = BatchView::parse(bytes).ok()?;
     let header = *view.header();
     let is_here = header.log_id == log_id

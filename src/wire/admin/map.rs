@@ -64,8 +64,7 @@ impl MapNode {
     /// The shard of a group on this node: its id modulo the number of shards.
     #[must_use]
     pub fn shard_of(&self, group: GroupId) -> ShardId {
-        let shard = group.number() % u32::from(self.shards.max(1));
-        ShardId::new(u16::try_from(shard).expect("below the shard count, which has 16 bits"))
+        group.shard(self.shards)
     }
 }
 

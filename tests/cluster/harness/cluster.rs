@@ -38,12 +38,18 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Nodes that run and belong to nothing.
     pub(crate) fn blank(count: usize) -> Self {
+        Self::blank_with_shards(&vec![1; count])
+    }
+
+    /// Nodes that run with so many shards each, and belong to nothing.
+    pub(crate) fn blank_with_shards(shards: &[usize]) -> Self {
         let turn = take_turn();
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let directory = directory.expect("the build folder is writable");
-        let names = (1..=count).map(|number| format!("n{number}"));
-        let nodes = names.map(|name| {
-            let mut node = Node::format(directory.path(), &name, &SETTINGS);
+        let nodes = (1..).zip(shards).map(|(number, shards)| {
+            let name = format!("n{number}");
+            let node = Node::format(directory.path(), &name, &SETTINGS);
+            let mut node = node.with_shards(*shards);
             node.start();
             node
         });
@@ -56,7 +62,12 @@ impl Cluster {
 
     /// Three nodes, formed, with a keyspace of so many `bench` groups that have leaders.
     pub(crate) fn with_groups(groups: u32) -> Self {
-        let cluster = Self::blank(3);
+        Self::with_groups_on(groups, &[1, 1, 1])
+    }
+
+    /// The same on nodes with so many shards each.
+    pub(crate) fn with_groups_on(groups: u32, shards: &[usize]) -> Self {
+        let cluster = Self::blank_with_shards(shards);
         let nodes = cluster.endpoints().join(",");
         cluster.succeeds(&["bootstrap", "--name", "prod", "--nodes", &nodes]);
         let count = groups.to_string();

@@ -28,6 +28,7 @@ pub(crate) struct Node {
     data: PathBuf,
     log: PathBuf,
     settings: Vec<String>,
+    shards: usize,
     process: Option<Child>,
 }
 
@@ -43,8 +44,19 @@ impl Node {
             log: parent.join(format!("{name}.log")),
             data,
             settings: settings.iter().map(ToString::to_string).collect(),
+            shards: 1,
             process: None,
         }
+    }
+
+    /// The same, to run with so many shards.
+    pub(crate) fn with_shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    fn cores(&self) -> String {
+        format!("anywhere:{}", self.shards)
     }
 
     /// Starts it, on the directory and the port that it always has, and waits until it answers.
@@ -64,7 +76,7 @@ impl Node {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_margay")]);
-        command.args(["run", "--data", text(&self.data), "--cores", "anywhere:1"]);
+        command.args(["run", "--data", text(&self.data), "--cores", &self.cores()]);
         command.args(["--set", &format!("listen={}", self.address())]);
         for setting in &self.settings {
             command.args(["--set", setting]);

@@ -1,9 +1,12 @@
 //! What every node of a cluster says of itself, asked one by one.
 //!
 //! ```text
-//!   any endpoint ──> map ──> each node of the map: its whole state, page by page
+//!   any endpoint ──> map ──> each node of the map: its whole state, page by page; and its own map
 //!                             └─ or why there is none: it is seen as down
 //! ```
+//!
+//! A map is as new as the replica of group 0 that it comes from. The newest of all is taken: in an older one a group
+//! that was just created does not exist, and nobody would miss its leader.
 //!
 //! Each node gets an equal share of the time that is left, so that a silent one does not take the turn of others.
 
@@ -63,12 +66,23 @@ impl Survey {
         deadline: Deadline,
         status: impl Fn(&str, Deadline) -> Result<Status, OperatorError>,
     ) -> Result<Self, Failure> {
-        let map = ask_cluster(endpoints, &MapRequest, deadline)
+        let mut map = ask_cluster(endpoints, &MapRequest, deadline)
             .map_err(|error| operator_failure(error, Named::ByEndpoints))?;
         let mut seen = BTreeMap::new();
-        for (asked, node) in map.nodes.iter().enumerate() {
-            let share = deadline.share(map.nodes.len() - asked);
-            seen.insert(node.node, see(&map, node, status(&node.address, share)));
+        let next = |map: &Map, seen: &BTreeMap<NodeId, Seen>| {
+            let mut nodes = map.nodes.iter();
+            nodes.find(|node| !seen.contains_key(&node.node)).cloned()
+        };
+        while let Some(node) = next(&map, &seen) {
+            let share = deadline.share(map.nodes.len().saturating_sub(seen.len()));
+            let found = see(&map, &node, status(&node.address, share));
+            if matches!(found, Seen::Up(_))
+                && let Ok(own) = ask(&node.address, &MapRequest, share)
+                && own.version > map.version
+            {
+                map = own;
+            }
+            seen.insert(node.node, found);
         }
         Ok(Self { map, seen })
     }

@@ -61,7 +61,7 @@ fn a_cluster_in_the_foreground_serves_survives_a_node_and_leaves_nothing() {
         String::from_utf8_lossy(&listed.stdout).contains("kv"),
         "{listed:?}"
     );
-    let healthy = operator(&ready, &["health"]);
+    let healthy = operator(&ready, &["health", "--wait"]);
     assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
 
     let nodes = processes(&ready);
@@ -185,7 +185,7 @@ fn a_second_dev_on_the_same_folder_is_refused_and_the_first_goes_on() {
     let second = margay(&["dev", "--data", text(&folder)]).output();
     let second = second.expect("the binary was built");
     assert_eq!(second.status.code(), Some(20), "{second:?}");
-    let healthy = operator(&ready, &["health"]);
+    let healthy = operator(&ready, &["health", "--wait"]);
     assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
     dev.tell(Signal::TERM);
     assert_eq!(dev.wait().code(), Some(0), "{}", dev.printed());

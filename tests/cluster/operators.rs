@@ -1,6 +1,6 @@
 //! What operators are told while nodes come and go: health, nodes, groups.
 
-use crate::harness::{Cluster, Load, Shape, eventually};
+use crate::harness::{Cluster, Load, Shape, eventually, margay, text};
 use serde_json::Value;
 use std::process::Output;
 
@@ -64,6 +64,28 @@ fn a_group_is_shown_with_what_its_leader_knows_and_replicas_that_agree() {
     cluster.finish();
 }
 
+/// Look at nodes that have not as many shards: whichever shard a group lives on, it is found.
+#[test]
+fn every_group_is_shown_whatever_shard_it_lives_on() {
+    let cluster = Cluster::with_groups_on(4, &[2, 3, 2]);
+    cluster.succeeds(&["health", "--wait"]);
+    for group in 0..=4 {
+        let shown = json(&cluster, &["group", "show", &group.to_string()]);
+        assert_eq!(shown["state"], "ok", "{shown}");
+        for member in shown["members"].as_array().expect("a list") {
+            assert!(
+                member["applied"].is_u64() && member["chain"].is_string(),
+                "{shown}"
+            );
+        }
+    }
+    let nodes = json(&cluster, &["node", "list"]);
+    let shards = nodes["nodes"].as_array().expect("a list").iter();
+    let count: u64 = shards.filter_map(|node| node["shards"].as_u64()).sum();
+    assert_eq!(count, 7, "{nodes}");
+    cluster.finish();
+}
+
 #[test]
 fn a_node_that_is_gone_is_named_and_a_quorum_that_is_gone_too() {
     let mut cluster = Cluster::with_groups(1);
@@ -113,7 +135,7 @@ fn a_node_that_stands_still_does_not_take_the_turn_of_the_others() {
     cluster.nodes[1].freeze();
     let frozen = cluster.nodes[1].address();
     // Asked in another order, the frozen one would be the first that is asked for the map.
-    let mut ask = crate::harness::margay(&["health", "-e", &cluster.nodes[0].address()]);
+    let mut ask = margay(&["health", "-e", &cluster.nodes[0].address()]);
     let output = ask
         .args(["--timeout", "3s"])
         .output()
@@ -122,6 +144,24 @@ fn a_node_that_stands_still_does_not_take_the_turn_of_the_others() {
     let told = printed(&output);
     assert!(told.contains("M142") && told.contains(&frozen), "{told}");
     cluster.nodes[1].thaw();
+    cluster.succeeds(&["health", "--wait"]);
+    cluster.finish();
+}
+
+/// Look at who is asked: a node whose replica of group 0 is a moment behind knows nothing of the new groups.
+#[test]
+fn what_was_just_created_is_missed_and_shown_whichever_node_is_asked() {
+    let cluster = Cluster::with_groups(1);
+    for round in 0..4 {
+        let name = format!("round-{round}");
+        cluster.succeeds(&["keyspace", "create", &name, "--machine", "map"]);
+        for endpoint in cluster.endpoints() {
+            let list = ["group", "list", "--keyspace", &name, "-e", &endpoint];
+            let listed = margay(&list).output();
+            let listed = listed.expect("the binary was built");
+            assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+        }
+    }
     cluster.succeeds(&["health", "--wait"]);
     cluster.finish();
 }
@@ -149,8 +189,8 @@ fn a_blank_node_at_the_address_of_a_member_is_no_member() {
     cluster.nodes[2].kill();
     let aside = data.with_extension("aside");
     std::fs::rename(&data, &aside).expect("it is ours");
-    let format = ["format", "--data", crate::harness::text(&data)];
-    let formatted = crate::harness::margay(&format).output();
+    let format = ["format", "--data", text(&data)];
+    let formatted = margay(&format).output();
     assert!(formatted.expect("the binary was built").status.success());
     cluster.nodes[2].start();
     let told = eventually("health that names it", || {

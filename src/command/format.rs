@@ -43,7 +43,8 @@ impl Format {
             layers.add_flag("data", data.clone(), "--data");
         }
         let directory = settings::resolve(console, &layers)?.data;
-        let incarnation = format(&directory)?;
+        let incarnation = draw().map_err(|error| failed(&directory, &error))?;
+        format(&directory, incarnation)?;
         let report = Report {
             schema: 1,
             directory: directory.display().to_string(),
@@ -59,11 +60,14 @@ impl Format {
     }
 }
 
-fn format(directory: &Path) -> Result<Incarnation, Failure> {
+/// Makes a blank node of an empty directory, which has this name from now on.
+///
+/// # Errors
+/// What is in the way: files, permissions, a file system that is not fit.
+pub(super) fn format(directory: &Path, incarnation: Incarnation) -> Result<(), Failure> {
     demand_empty(directory)?;
     let _lock = DirectoryLock::acquire(directory).map_err(runtime_failure)?;
     demand_direct_io(&directory.join(LOCK_FILE))?;
-    let incarnation = draw().map_err(|error| failed(directory, &error))?;
     let bytes = identity::blank(incarnation);
     for name in MANIFEST_FILES {
         let path = directory.join(name);
@@ -71,11 +75,14 @@ fn format(directory: &Path) -> Result<Incarnation, Failure> {
     }
     File::open(directory)
         .and_then(|folder| folder.sync_all())
-        .map_err(|error| failed(directory, &error))?;
-    Ok(incarnation)
+        .map_err(|error| failed(directory, &error))
 }
 
-fn draw() -> io::Result<Incarnation> {
+/// A name that no other directory has.
+///
+/// # Errors
+/// When the kernel has no randomness to give.
+pub(super) fn draw() -> io::Result<Incarnation> {
     let mut bytes = [0; 16];
     let count = getrandom(&mut bytes[..], GetRandomFlags::empty())?;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! What operators ask of a node, and what clients ask about the cluster: answered by the shard that is asked.
 
 use crate::limits::{
-    GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, WAITING_FOUNDERS_MAX,
+    GROUPS_PER_STATUS_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, TICK_NS, WAITING_FOUNDERS_MAX,
 };
 use crate::shard::birth::Birth;
 use crate::shard::hosted::Hosted;
@@ -13,7 +13,7 @@ use crate::shard::{Clock, Seams};
 use crate::storage::Room;
 use margay_machine::CommandHeader;
 use margay_raft::{EntryKind, Role};
-use margay_types::{GroupId, NodeId};
+use margay_types::{GroupId, NodeId, Ticks};
 use margay_wire::admin::system::{Directory, DirectoryAnswer, SystemCommand, SystemQuery};
 use margay_wire::admin::{
     Bootstrap, BootstrapAnswer, Chain, ChainLink, ChainRequest, Formation, GroupStatus,
@@ -403,18 +403,21 @@ impl<S: Seams> Shard<S> {
         let replica = &hosted.replica;
         let configuration = replica.configuration();
         let is_voter = configuration.is_voter(replica.number());
-        let members = configuration.members().map(|member| MemberStatus {
-            node: member.node,
-            replica: member.number,
-            member_type: if configuration.is_voter(member.number) {
-                MemberType::Active
-            } else {
-                MemberType::Passive
-            },
-            match_index: replica
+        let members = configuration.members().map(|member| {
+            let known = replica
                 .progress()
-                .find(|progress| progress.number == member.number)
-                .map(|progress| progress.match_index),
+                .find(|progress| progress.number == member.number);
+            MemberStatus {
+                node: member.node,
+                replica: member.number,
+                member_type: if configuration.is_voter(member.number) {
+                    MemberType::Active
+                } else {
+                    MemberType::Passive
+                },
+                match_index: known.map(|progress| progress.match_index),
+                silent_ms: known.map(|progress| milliseconds(progress.silent)),
+            }
         });
         GroupStatus {
             group: hosted.group(),
@@ -458,6 +461,10 @@ impl SystemQuery for KeyspaceListAsked {
 fn page_size(asked: &StatusRequest) -> usize {
     let wanted = usize::try_from(asked.groups_max).unwrap_or(usize::MAX);
     wanted.min(GROUPS_PER_STATUS_MAX)
+}
+
+fn milliseconds(ticks: Ticks) -> u64 {
+    u64::from(ticks.number()) * (TICK_NS / 1_000_000)
 }
 
 fn role(role: Role, is_voter: bool) -> ReplicaRole {

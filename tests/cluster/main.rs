@@ -2,6 +2,8 @@
 //!
 //! * `harness` — nodes as processes, and a load that proves exactly-once by the outputs.
 //! * `formation` — a cluster comes to be, and serves.
+//! * `dev` — a cluster in the foreground, from one command.
+//! * `operators` — what operators are told while nodes come and go.
 //! * `failures` — nodes are killed and stopped under load.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `open_loop` — the load generator at a given rate.
@@ -14,10 +16,12 @@
 
 mod harness;
 
+mod dev;
 mod failures;
 mod formation;
 mod inspect;
 mod open_loop;
+mod operators;
 mod pauses;
 mod refusals;
 mod sandbox;

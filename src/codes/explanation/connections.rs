@@ -82,7 +82,8 @@ pub(super) const TOO_MANY_CONNECTIONS: Explanation = Explanation {
 
 pub(super) const PEER_UNREACHABLE: Explanation = Explanation {
     meaning: "This node cannot reach another node of its cluster: the name does not resolve, nobody listens \
-              there, or the network lies between. The line names address and reason.",
+              there, or the network lies between. The line names address and reason. In `margay health` it \
+              names a leader that does not hear from a member, although both answer.",
     danger: "If the other node is down or cut off, groups with a member there live with one failure less to \
              spare; without a majority they stand still.",
     done: "Dials again all the time, with pauses of up to one second, and sends what was missed when it is \
@@ -90,7 +91,7 @@ pub(super) const PEER_UNREACHABLE: Explanation = Explanation {
     remedy: "Look at `margay status`, and start the node if it is down. If it runs: see from this machine \
              that its address is reachable on both its sides, firewall and names included.",
     avoid: "Do not restart this node: it is the one that works.",
-    concerns: &["listen", "margay status", "M141", "M402"],
+    concerns: &["listen", "margay status", "margay health", "M141", "M402"],
 };
 
 pub(super) const ACCEPT_FAILED: Explanation = Explanation {

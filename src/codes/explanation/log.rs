@@ -19,16 +19,18 @@ pub(super) const LOG_DEVICE_FAILED: Explanation = Explanation {
 
 pub(super) const REPLICA_DIVERGED: Explanation = Explanation {
     meaning: "A replica computed something else than the others from the same log: its machine is not \
-              deterministic, two binaries differ where they must not, or memory is bad. This version keeps \
-              the hash over everything that applying produced, which the load generator compares; a server \
-              does not stop for it, so it does not raise this code.",
+              deterministic, two binaries differ where they must not, or memory is bad. Every replica keeps a \
+              hash over everything that applying produced; `margay group show` and the load generator compare \
+              them.",
     danger: "Answers depend on who leads. A copy that is wrong must not be copied further.",
-    done: "Nothing beyond keeping the hashes.",
-    remedy: "Find out which replica is alone with its hash. Stop the node that has it, keep its directory, \
-             and look at the machine's code for clocks, randomness, addresses and the order of hash maps.",
+    done: "Nothing beyond keeping the hashes: servers of this version do not compare them by themselves, and do \
+           not stop.",
+    remedy: "Find out which replica is alone with its hash (the column CHAIN of `margay group show`). \
+             Stop the node that has it, keep its directory, and look at the machine's code for clocks, \
+             randomness, addresses and the order of hash maps.",
     avoid: "Do not go on and hope: every entry builds on the one before. Do not delete the replica that \
             differs before it was compared.",
-    concerns: &["margay status", "M211"],
+    concerns: &["margay group show", "M211"],
 };
 
 pub(super) const DAMAGED_REPLICA: Explanation = Explanation {

@@ -3,10 +3,12 @@
 //! ```text
 //!   test ──> Cluster ──> Node, Node, Node     processes: kill, stop, freeze, start again
 //!     │                    ▲   ▲   ▲
+//!     ├────> Dev                              a process that starts nodes of its own
 //!     └────> Load ─────────┴───┴───┘          a thread: sessions, outputs, what they prove
 //! ```
 
 mod cluster;
+mod dev;
 mod load;
 mod node;
 mod ports;
@@ -14,6 +16,7 @@ mod session_check;
 mod waiting;
 
 pub(crate) use cluster::{Cluster, KEYSPACE, replica};
+pub(crate) use dev::Dev;
 pub(crate) use load::{Load, Shape};
 pub(crate) use node::{Node, margay, text};
 pub(crate) use waiting::{eventually, now, pass};

@@ -230,7 +230,7 @@ pub(crate) fn margay(arguments: &[&str]) -> Command {
     command
 }
 
-fn without_variables(command: &mut Command) {
+pub(super) fn without_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MARGAY_") {
             command.env_remove(name);

@@ -33,6 +33,10 @@ pub(super) struct NodeOverview {
     /// Entries that its replicas have not applied, although some node knows them to be committed.
     pub(super) lag_entries: u64,
     pub(super) sessions: u32,
+    /// Requests of clients and operators since its process started.
+    pub(super) requests: u64,
+    /// Those of them that came in through another shard than theirs: clients that do not know the map.
+    pub(super) hopped_requests: u64,
     /// The fullest of its logs: `free`, `soft`, `hard`, or empty when unknown.
     pub(super) space: String,
     pub(super) up_ms: u64,
@@ -135,6 +139,12 @@ fn node_up(node: &MapNode, status: &Status, lag_entries: u64) -> NodeOverview {
         leads: status.shards.iter().map(|shard| shard.leads).sum(),
         lag_entries,
         sessions: status.shards.iter().map(|shard| shard.sessions).sum(),
+        requests: status.shards.iter().map(|shard| shard.requests).sum(),
+        hopped_requests: status
+            .shards
+            .iter()
+            .map(|shard| shard.hopped_requests)
+            .sum(),
         space: space.map_or("", space_word).to_owned(),
         up_ms: status.up_ms,
         version: status.version.clone(),
@@ -152,6 +162,8 @@ fn node_down(node: &MapNode) -> NodeOverview {
         leads: 0,
         lag_entries: 0,
         sessions: 0,
+        requests: 0,
+        hopped_requests: 0,
         space: String::new(),
         up_ms: 0,
         version: String::new(),

@@ -33,7 +33,7 @@ impl Status {
 fn text(overview: &Overview) -> String {
     let header = [
         "NODE", "ADDRESS", "STATE", "ROLE", "SHARDS", "REPLICAS", "LEADS", "LAG", "SESSIONS",
-        "SPACE", "VERSION",
+        "HOPPED", "SPACE", "VERSION",
     ];
     let mut lines = vec![
         table(&header, overview.nodes.iter().map(node_row)),
@@ -56,9 +56,16 @@ fn node_row(node: &NodeOverview) -> Vec<String> {
         node.told(node.leads),
         node.told(node.lag_entries),
         node.told(node.sessions),
+        node.told(hopped_share(node)),
         node.told(&node.space),
         node.told(&node.version),
     ]
+}
+
+/// The share of requests that hopped: only those of clients that do not know the map should.
+fn hopped_share(node: &NodeOverview) -> String {
+    let percent = (node.hopped_requests * 100).checked_div(node.requests);
+    format!("{} %", percent.unwrap_or(0))
 }
 
 fn groups_line(overview: &Overview) -> String {

@@ -56,6 +56,7 @@ mod sessions;
 mod shard;
 mod sibling_births;
 pub mod siblings;
+mod status;
 mod surveys;
 mod waiters;
 

@@ -2,7 +2,7 @@
 //!
 //! The parts of the protocol are `impl Replica` blocks in files of their own: `role` (transitions), `election`,
 //! `following` (appends and heartbeats received), `replication` (sent, and what answers prove), `reads`,
-//! `membership`, `transfer`. This file has the data, the entry points and two rules that hold everywhere:
+//! `membership`, `transfer`, `ticking` (time). This file has the data, the entry points and two rules that hold everywhere:
 //!
 //! * **Terms**: a greater term in any message is learnt in one place, [`Replica::step`] and `on_append` by
 //!   `learn_term`, before the message is looked at (thesis 3.3), but for questions that must not disturb (9.6, 4.2.3).
@@ -133,13 +133,15 @@ pub struct Replica {
     saved: HardState,
     saved_by: WriteId,
     pub(crate) held: VecDeque<Held>,
-    random: Random,
+    pub(crate) random: Random,
     /// Ticks since this replica started, saturating.
     pub(crate) age_ticks: u32,
     /// Ticks since a leader was heard, or the start: this long it sticks.
     pub(crate) heard_ticks: u32,
     pub(crate) election_ticks: u32,
     pub(crate) election_timeout_ticks: u32,
+    /// Whom its host would see lead.
+    pub(crate) preferred: Option<ReplicaNumber>,
     pub(crate) applies: Applies,
     pub(crate) last_request: u64,
     reported: (Role, Term, Option<ReplicaNumber>),
@@ -187,6 +189,7 @@ impl Replica {
             heard_ticks: 0,
             election_ticks: 0,
             election_timeout_ticks: 0,
+            preferred: None,
             applies: Applies::Yes,
             last_request: 0,
             reported: (Role::Follower, restored.hard_state.term, None),
@@ -195,20 +198,6 @@ impl Replica {
         replica.restart_election_timer();
         replica.check();
         replica
-    }
-
-    /// One tick of the shard's clock passed.
-    pub fn tick(&mut self, effects: &mut Vec<Effect>) {
-        self.age_ticks = self.age_ticks.saturating_add(1);
-        self.heard_ticks = self.heard_ticks.saturating_add(1);
-        self.durability.tick();
-        match self.role {
-            RoleState::Leader(_) => self.tick_leader(effects),
-            RoleState::Follower(_) | RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
-                self.tick_election(effects);
-            }
-        }
-        self.settle(effects);
     }
 
     /// A message arrived. Whatever it says, it does not panic: it may come from a damaged peer.
@@ -423,15 +412,6 @@ impl Replica {
             let (role, term, leader) = now;
             effects.push(Effect::RoleChanged { role, term, leader });
         }
-    }
-
-    /// Draws another timeout and starts it.
-    pub(crate) fn restart_election_timer(&mut self) {
-        self.election_ticks = 0;
-        self.election_timeout_ticks = self.random.between(
-            self.options.election_ticks_min.number(),
-            self.options.election_ticks_max.number(),
-        );
     }
 
     /// The commit index moves on.

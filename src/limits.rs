@@ -166,7 +166,14 @@ const _: () = assert!(
     "an append fits in a frame"
 );
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
-pub const APPLY_BYTES_PER_TURN: usize = MIB;
+pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
+/// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those
+/// whose turn it was not come first in the next.
+pub const SHARD_APPLY_BYTES_PER_TURN: usize = MIB;
+const _: () = assert!(
+    APPLY_BYTES_PER_TURN < SHARD_APPLY_BYTES_PER_TURN,
+    "a group with much to apply leaves something to the others"
+);
 /// When to ask again a leader that cannot answer yet.
 pub const NOT_READY_RETRY_MS: u32 = 20;
 /// When to ask again a leader that has too much to do.

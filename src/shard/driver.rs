@@ -15,6 +15,56 @@ use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Proposed
 use margay_types::{Index, ReplicaNumber};
 
 impl Hosted {
+    /// Lets the core count the ticks that passed since its last input. It comes before every other input, so that the
+    /// core does as if it had been told of each.
+    pub(crate) fn catch_up<S: Seams>(&mut self, means: &mut Means<S>) {
+        let tick = means.alarms.tick();
+        let behind = tick - self.counted_tick;
+        if behind == 0 {
+            return;
+        }
+        self.counted_tick = tick;
+        let mut effects = std::mem::take(&mut means.effects);
+        let behind = u32::try_from(behind).expect("alarms ring long before");
+        self.replica.advance(behind, &mut effects);
+        self.execute(means, effects, &[]);
+    }
+
+    /// The tick has come for which the alarm was set.
+    pub(crate) fn on_alarm<S: Seams>(&mut self, means: &mut Means<S>) {
+        if self.alarm_tick != means.alarms.tick() {
+            // It was set anew meanwhile.
+            return;
+        }
+        self.alarm_tick = u64::MAX;
+        self.catch_up(means);
+        if means.alarms.is_beat() {
+            let mut effects = std::mem::take(&mut means.effects);
+            self.replica.beat(&mut effects);
+            self.execute(means, effects, &[]);
+        }
+        self.set_alarm(means);
+        self.touch_if_needed(means);
+    }
+
+    /// Sees to it that the alarm rings when the core is due. Events that put that off leave the alarm: it rings early.
+    pub(crate) fn set_alarm<S: Seams>(&mut self, means: &mut Means<S>) {
+        let mut due = self.counted_tick + u64::from(self.replica.ticks_until_due());
+        if self.replica.is_leader() {
+            due = due.min(means.alarms.next_beat());
+        }
+        if due < self.alarm_tick {
+            self.alarm_tick = means.alarms.set(self.group(), due);
+        }
+    }
+
+    /// That member's process was restarted.
+    pub(crate) fn on_new_life<S: Seams>(&mut self, means: &mut Means<S>, member: ReplicaNumber) {
+        self.catch_up(means);
+        self.replica.on_new_life(member);
+        self.touch_if_needed(means);
+    }
+
     /// A message of another member.
     pub(crate) fn on_message<S: Seams>(
         &mut self,
@@ -22,10 +72,11 @@ impl Hosted {
         from: ReplicaNumber,
         message: Message,
     ) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
         self.execute(means, effects, &[]);
-        self.touch(means);
+        self.touch_if_needed(means);
     }
 
     /// Entries of the leader; `records` were checked, one by one.
@@ -40,24 +91,16 @@ impl Hosted {
         if entries.len() != records.len() {
             return;
         }
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_append(from, append, &entries, &mut effects);
         self.execute(means, effects, records);
         self.touch(means);
     }
 
-    /// A tick of the shard's clock.
-    pub(crate) fn on_tick<S: Seams>(&mut self, means: &mut Means<S>) {
-        let mut effects = std::mem::take(&mut means.effects);
-        self.replica.tick(&mut effects);
-        if !effects.is_empty() {
-            self.touch(means);
-        }
-        self.execute(means, effects, &[]);
-    }
-
     /// Everything that this group wrote up to `write` is durable.
     pub(crate) fn on_written<S: Seams>(&mut self, means: &mut Means<S>, write: WriteId) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_written(write, &mut effects);
         self.execute(means, effects, &[]);
@@ -66,6 +109,7 @@ impl Hosted {
 
     /// The turn ends: sends what its events made possible.
     pub(crate) fn flush<S: Seams>(&mut self, means: &mut Means<S>) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.flush(&mut effects);
         self.execute(means, effects, &[]);
@@ -83,6 +127,7 @@ impl Hosted {
             self.execute_one(means, effect, received);
         }
         means.effects = effects;
+        self.set_alarm(means);
     }
 
     fn execute_one<S: Seams>(
@@ -142,7 +187,7 @@ impl Hosted {
             position.index,
             self.stored_last
         );
-        let log_time = self.stamp(means.now_ns);
+        let log_time = self.stamp(means.observed);
         let entry = NewEntry {
             group: self.group(),
             position,

@@ -15,10 +15,12 @@ use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
 use crate::shard::births::Description;
 use crate::shard::checkpoints::Checkpoints;
+use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
 use crate::shard::queries::Reads;
 use crate::shard::reign::Reign;
 use crate::shard::sequencing::Sequencing;
+use crate::shard::upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::payload::Created;
 use crate::storage::{Lent, StorageError, record};
@@ -75,6 +77,12 @@ pub(crate) struct Hosted {
     pub(crate) bytes_since_checkpoint: u64,
     /// The last process life seen of each node with a member: another one means that it was restarted.
     pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
+    /// The tick up to which the core has counted.
+    pub(crate) counted_tick: u64,
+    /// The tick at which the shard looks at the core's time again.
+    pub(crate) alarm_tick: u64,
+    /// When the sessions must be looked at, in observed time.
+    pub(crate) upkeep_ns: u64,
     /// Does it stand in the list of those that the end of the turn looks at?
     is_touched: bool,
 }
@@ -104,6 +112,9 @@ impl Hosted {
             applied_configuration,
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
+            counted_tick: 0,
+            alarm_tick: u64::MAX,
+            upkeep_ns: upkeep::NEVER,
             is_touched: false,
         }
     }
@@ -113,6 +124,18 @@ impl Hosted {
         if !self.is_touched {
             self.is_touched = true;
             means.touched.push(self.group());
+        }
+    }
+
+    /// Touches it if there is anything for the end of the turn to do: most heartbeats, and answers to them, leave
+    /// nothing.
+    pub(crate) fn touch_if_needed<S: Seams>(&mut self, means: &mut Means<S>) {
+        let is_needed = self.replica.has_to_flush()
+            || self.can_apply()
+            || self.reads.has_confirmed()
+            || self.is_writing_checkpoint();
+        if is_needed {
+            self.touch(means);
         }
     }
 
@@ -170,6 +193,7 @@ impl Hosted {
             message: error.to_string(),
         };
         self.on_stopped(means, stopped);
+        self.touch(means);
     }
 
     /// What every answer of this group begins with.
@@ -210,7 +234,7 @@ impl Hosted {
             self.reign = Some(Reign::new(
                 term,
                 self.log_time_max,
-                means.now_ns,
+                means.observed,
                 sequencing,
             ));
         }
@@ -258,9 +282,9 @@ impl Hosted {
     ///
     /// # Panics
     /// When this replica does not lead.
-    pub(crate) fn stamp(&mut self, now_ns: u64) -> LogTime {
-        let reign = self.reign.as_mut().expect("only a leader stamps entries");
-        let stamped = reign.clock.observe(now_ns);
+    pub(crate) fn stamp(&mut self, observed: Observed) -> LogTime {
+        let reign = self.reign.as_ref().expect("only a leader stamps entries");
+        let stamped = reign.clock.now(observed);
         assert!(
             stamped >= self.log_time_max,
             "log time goes back from {} to {stamped}",
@@ -286,6 +310,27 @@ impl Hosted {
         }
     }
 
+    /// Is there something that the shard must see to now and then?
+    pub(crate) fn wants_a_look(&self) -> bool {
+        let leads = self.reign.is_some();
+        !self.reads.is_empty()
+            || self.is_writing_checkpoint()
+            || self.holds_covered_entries()
+            || (leads && (self.stopped.is_some() || self.wants_checkpoint(false)))
+    }
+
+    /// Sees to what needs no event to be due. `holds_room`: entries of this group keep the log from freeing a segment.
+    pub(crate) fn look_after<S: Seams>(&mut self, means: &mut Means<S>, holds_room: bool) {
+        self.catch_up(means);
+        self.reads.expire(self.head(), means);
+        self.hand_over_if_stopped(means);
+        self.release_entries(means);
+        self.go_on_with_checkpoint(means);
+        if self.wants_checkpoint(holds_room) {
+            self.propose_checkpoint(means);
+        }
+    }
+
     /// Gives leadership to the voter that has most of the log among those that were heard from and are `fit`, if this
     /// replica leads and there is one.
     pub(crate) fn hand_over<S: Seams>(
@@ -293,6 +338,7 @@ impl Hosted {
         means: &mut Means<S>,
         is_fit: impl Fn(&MemberProgress) -> bool,
     ) {
+        self.catch_up(means);
         if self.replica.is_transferring() {
             return;
         }

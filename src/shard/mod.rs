@@ -23,6 +23,7 @@
 //! Not done: changes of members, refills from a checkpoint (until then no entry goes that some member lacks), the
 //! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
+mod alarms;
 mod applying;
 mod attachments;
 mod births;
@@ -52,6 +53,7 @@ mod sessions;
     reason = "the glossary's name of the thing that this folder is"
 )]
 mod shard;
+mod upkeep;
 mod waiters;
 
 pub use boot::{BootError, boot};

@@ -156,7 +156,7 @@ impl<S: Seams> Shard<S> {
                 continue;
             }
             for number in numbers {
-                hosted.replica.on_new_life(number);
+                hosted.on_new_life(&mut self.means, number);
             }
         }
     }

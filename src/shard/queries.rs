@@ -63,6 +63,16 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
+    /// Does any wait?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Does one wait for nothing but its index?
+    pub(crate) fn has_confirmed(&self) -> bool {
+        !self.confirmed.is_empty()
+    }
+
     fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
     }

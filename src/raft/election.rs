@@ -174,7 +174,7 @@ impl Replica {
     /// Is there nobody to whom a promise could be broken? Not while others vote in a configuration that may come back
     /// or still lead by it.
     pub(crate) fn is_alone(&self) -> bool {
-        self.configurations.len() == 1 && self.configuration().is_only_voter(self.number)
+        self.alone
     }
 
     /// Was a leader heard so recently that it may rely on this replica?

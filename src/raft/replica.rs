@@ -118,33 +118,39 @@ impl Held {
 }
 
 /// One node's member of a group.
+///
+/// Laid out as it stands here: what every heartbeat and every tick needs lies together in front, because with
+/// thousands of groups each look at one is a look at cold memory.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Replica {
     pub(crate) number: ReplicaNumber,
-    pub(crate) options: Options,
-    pub(crate) log: Log,
-    pub(crate) durability: Durability,
-    pub(crate) commit_index: Index,
-    pub(crate) stable_index: Index,
-    pub(crate) configurations: Vec<(Index, Configuration)>,
-    pub(crate) role: RoleState,
-    pub(crate) hard_state: HardState,
-    /// The hard state as last given to the log, and by which write.
-    saved: HardState,
-    saved_by: WriteId,
-    pub(crate) held: VecDeque<Held>,
-    pub(crate) random: Random,
+    pub(crate) applies: Applies,
+    /// Is it the only voter of the only configuration? Kept, because every tick asks.
+    pub(crate) alone: bool,
     /// Ticks since this replica started, saturating.
     pub(crate) age_ticks: u32,
     /// Ticks since a leader was heard, or the start: this long it sticks.
     pub(crate) heard_ticks: u32,
     pub(crate) election_ticks: u32,
     pub(crate) election_timeout_ticks: u32,
+    pub(crate) hard_state: HardState,
+    /// The hard state as last given to the log, and by which write.
+    saved: HardState,
+    saved_by: WriteId,
+    reported: (Role, Term, Option<ReplicaNumber>),
+    pub(crate) commit_index: Index,
+    pub(crate) stable_index: Index,
+    pub(crate) role: RoleState,
+    pub(crate) durability: Durability,
+    pub(crate) log: Log,
+    pub(crate) options: Options,
+    pub(crate) configurations: Vec<(Index, Configuration)>,
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) random: Random,
     /// Whom its host would see lead.
     pub(crate) preferred: Option<ReplicaNumber>,
-    pub(crate) applies: Applies,
     pub(crate) last_request: u64,
-    reported: (Role, Term, Option<ReplicaNumber>),
 }
 
 impl Replica {
@@ -179,6 +185,7 @@ impl Replica {
             commit_index: restored.commit_index,
             stable_index: Index::ZERO,
             configurations,
+            alone: false,
             role: RoleState::Follower(Follower::new(restored.commit_index)),
             hard_state: restored.hard_state,
             saved: restored.hard_state,
@@ -195,6 +202,7 @@ impl Replica {
             reported: (Role::Follower, restored.hard_state.term, None),
         };
         replica.forget_old_configurations();
+        replica.note_whether_alone();
         replica.restart_election_timer();
         replica.check();
         replica

@@ -169,11 +169,18 @@ impl Replica {
             .saturating_sub(self.election_ticks)
     }
 
-    /// In how many ticks a leader gives up for want of a quorum, if nobody answers until then; 0 when it must now. It
-    /// waits for an election timeout, and only answers count: a leader that hears questions but no answers is not heard
-    /// itself.
+    /// In how many ticks a leader gives up for want of a quorum, if nobody answers until then; 0 when it must now, and a
+    /// lower bound when that is further away than a heartbeat. It waits for an election timeout, and only answers count:
+    /// a leader that hears questions but no answers is not heard itself.
     fn quorum_ticks(&self, leader: &Leader) -> u32 {
         let patience_ticks = self.options.election_ticks_min.number();
+        let all = leader.members.iter();
+        let all = all.map(|(_, member)| patience_ticks.saturating_sub(member.silent_ticks()));
+        let first = all.min().unwrap_or(u32::MAX);
+        if first >= self.options.heartbeat_ticks.number() {
+            // Nobody is missed: no need to count.
+            return first;
+        }
         let left_ticks = |number: ReplicaNumber| match leader.progress(number) {
             Some(member) => u64::from(patience_ticks.saturating_sub(member.silent_ticks())),
             None => u64::from(u32::MAX),

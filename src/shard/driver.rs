@@ -8,6 +8,7 @@ use crate::shard::Seams;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
+use crate::shard::members::Members;
 use crate::shard::peers::Route;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent, Loaded, NewEntry};
@@ -27,7 +28,12 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         let behind = u32::try_from(behind).expect("alarms ring long before");
         self.replica.advance(behind, &mut effects);
-        self.execute(means, effects, &[]);
+        if effects.is_empty() {
+            // Nothing was due: the alarm stands where it must.
+            means.effects = effects;
+        } else {
+            self.execute_and_see(means, effects);
+        }
     }
 
     /// The tick has come for which the alarm was set.
@@ -41,10 +47,9 @@ impl Hosted {
         if means.alarms.is_beat() {
             let mut effects = std::mem::take(&mut means.effects);
             self.replica.beat(&mut effects);
-            self.execute(means, effects, &[]);
+            self.execute_and_see(means, effects);
         }
         self.set_alarm(means);
-        self.touch_if_needed(means);
     }
 
     /// Sees to it that the alarm rings when the core is due. Events that put that off leave the alarm: it rings early.
@@ -62,7 +67,7 @@ impl Hosted {
     pub(crate) fn on_new_life<S: Seams>(&mut self, means: &mut Means<S>, member: ReplicaNumber) {
         self.catch_up(means);
         self.replica.on_new_life(member);
-        self.touch_if_needed(means);
+        self.touch(means);
     }
 
     /// A message of another member.
@@ -75,8 +80,7 @@ impl Hosted {
         self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
-        self.execute(means, effects, &[]);
-        self.touch_if_needed(means);
+        self.execute_and_see(means, effects);
     }
 
     /// Entries of the leader; `records` were checked, one by one.
@@ -115,6 +119,17 @@ impl Hosted {
         self.execute(means, effects, &[]);
     }
 
+    /// Executes the effects of a message or of a tick. The end of the turn looks at the group only if they left something
+    /// to do: most heartbeats, and answers to them, leave nothing.
+    fn execute_and_see<S: Seams>(&mut self, means: &mut Means<S>, effects: Vec<Effect>) {
+        let is_more = |effect: &Effect| !matches!(effect, Effect::Send { .. });
+        let leaves_work = effects.iter().any(is_more) || self.replica.has_to_flush();
+        self.execute(means, effects, &[]);
+        if leaves_work {
+            self.touch(means);
+        }
+    }
+
     /// Executes effects one after another; `received` lends the records of the append being stepped.
     pub(crate) fn execute<S: Seams>(
         &mut self,
@@ -122,7 +137,14 @@ impl Hosted {
         mut effects: Vec<Effect>,
         received: &[RecordView<'_>],
     ) {
-        self.follow_role(means);
+        let is_role = |effect: &Effect| matches!(effect, Effect::RoleChanged { .. });
+        let is_change = |effect: &Effect| matches!(effect, Effect::ConfigurationChanged { .. });
+        if effects.iter().any(is_role) {
+            self.follow_role(means);
+        }
+        if effects.iter().any(is_change) {
+            self.members = Members::of(self.replica.configuration());
+        }
         for effect in effects.drain(..) {
             self.execute_one(means, effect, received);
         }

@@ -17,6 +17,7 @@ use crate::shard::births::Description;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
+use crate::shard::members::Members;
 use crate::shard::queries::Reads;
 use crate::shard::reign::Reign;
 use crate::shard::sequencing::Sequencing;
@@ -57,8 +58,20 @@ pub(crate) enum Loading {
 }
 
 /// One replica with its machine.
+///
+/// Laid out as it stands here: what every heartbeat needs lies together in front.
+#[repr(C)]
 pub(crate) struct Hosted {
-    pub(crate) identity: Identity,
+    group: GroupId,
+    /// Does it stand in the list of those that the end of the turn looks at?
+    is_touched: bool,
+    pub(crate) loading: Loading,
+    /// The tick up to which the core has counted.
+    pub(crate) counted_tick: u64,
+    /// The tick at which the shard looks at the core's time again.
+    pub(crate) alarm_tick: u64,
+    /// Where the members live, by the configuration in force.
+    pub(crate) members: Members,
     pub(crate) replica: Replica,
     pub(crate) host: Host,
     /// Why the machine applies no more.
@@ -66,7 +79,6 @@ pub(crate) struct Hosted {
     pub(crate) reign: Option<Reign>,
     pub(crate) reads: Reads,
     pub(crate) checkpoints: Checkpoints,
-    pub(crate) loading: Loading,
     /// The last entry whose record was given to the log.
     pub(crate) stored_last: Index,
     /// No entry of this log has a later log time.
@@ -75,16 +87,11 @@ pub(crate) struct Hosted {
     pub(crate) applied_configuration: (Index, Configuration),
     /// Bytes of records given to the log since the last checkpoint.
     pub(crate) bytes_since_checkpoint: u64,
-    /// The last process life seen of each node with a member: another one means that it was restarted.
-    pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
-    /// The tick up to which the core has counted.
-    pub(crate) counted_tick: u64,
-    /// The tick at which the shard looks at the core's time again.
-    pub(crate) alarm_tick: u64,
     /// When the sessions must be looked at, in observed time.
     pub(crate) upkeep_ns: u64,
-    /// Does it stand in the list of those that the end of the turn looks at?
-    is_touched: bool,
+    /// The last process life seen of each node with a member: another one means that it was restarted.
+    pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
+    pub(crate) identity: Identity,
 }
 
 impl Hosted {
@@ -97,8 +104,10 @@ impl Hosted {
         log_time_max: LogTime,
     ) -> Self {
         let stored_last = replica.last_index();
+        let members = Members::of(replica.configuration());
         let log_time_max = log_time_max.max(host.log_time());
         Self {
+            group: identity.group,
             identity,
             replica,
             host,
@@ -112,6 +121,7 @@ impl Hosted {
             applied_configuration,
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
+            members,
             counted_tick: 0,
             alarm_tick: u64::MAX,
             upkeep_ns: upkeep::NEVER,
@@ -127,18 +137,6 @@ impl Hosted {
         }
     }
 
-    /// Touches it if there is anything for the end of the turn to do: most heartbeats, and answers to them, leave
-    /// nothing.
-    pub(crate) fn touch_if_needed<S: Seams>(&mut self, means: &mut Means<S>) {
-        let is_needed = self.replica.has_to_flush()
-            || self.can_apply()
-            || self.reads.has_confirmed()
-            || self.is_writing_checkpoint();
-        if is_needed {
-            self.touch(means);
-        }
-    }
-
     /// The end of the turn sees to it now; what happens from here on is for the next look.
     pub(crate) fn take_touch(&mut self) {
         self.is_touched = false;
@@ -146,7 +144,7 @@ impl Hosted {
 
     /// The group.
     pub(crate) fn group(&self) -> GroupId {
-        self.identity.group
+        self.group
     }
 
     /// Counts forced recoveries of the group: with its id, its incarnation.
@@ -165,7 +163,9 @@ impl Hosted {
 
     /// The node that holds a member, by the configurations that this replica knows.
     pub(crate) fn node_of(&self, number: ReplicaNumber) -> Option<NodeId> {
-        self.replica.configuration().node_of(number)
+        let node = self.members.node_of(number);
+        debug_assert_eq!(node, self.replica.configuration().node_of(number));
+        node
     }
 
     /// The node that leads, as far as it is known.

@@ -38,6 +38,7 @@ mod hosted;
 mod inspection;
 mod log_clock;
 mod means;
+mod members;
 mod operators;
 pub mod outbox;
 mod peers;

@@ -68,11 +68,6 @@ impl Reads {
         self.count() == 0
     }
 
-    /// Does one wait for nothing but its index?
-    pub(crate) fn has_confirmed(&self) -> bool {
-        !self.confirmed.is_empty()
-    }
-
     fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
     }

@@ -99,7 +99,8 @@ pub struct Shard<S: Seams> {
     pub(crate) registry: Registry,
     pub(crate) manifest: NodeManifest,
     pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
-    pub(crate) groups: BTreeMap<GroupId, Hosted>,
+    /// Each in a box: so the way to one of thousands leads through few lines of memory.
+    pub(crate) groups: BTreeMap<GroupId, Box<Hosted>>,
     /// Replicas whose damage must be repaired first: they take no part in anything.
     pub(crate) damaged: Vec<DamagedGroup>,
     pub(crate) means: Means<S>,
@@ -232,7 +233,7 @@ impl<S: Seams> Shard<S> {
         hosted.counted_tick = self.means.alarms.tick();
         hosted.set_alarm(&mut self.means);
         hosted.arrange_upkeep(&mut self.means);
-        self.groups.insert(hosted.group(), hosted);
+        self.groups.insert(hosted.group(), Box::new(hosted));
     }
 
     /// A seed that differs between the replicas of a group.
@@ -250,7 +251,7 @@ impl<S: Seams> Shard<S> {
         }
         let hosted = self.groups.get_mut(&group).ok_or(Refusal::UnknownGroup)?;
         hosted.catch_up(&mut self.means);
-        Ok((hosted, &mut self.means))
+        Ok((&mut **hosted, &mut self.means))
     }
 
     /// Group 0, and the means that all groups share.
@@ -469,7 +470,8 @@ impl<S: Seams> Shard<S> {
         let is_shared_leader = |hosted: &Hosted| {
             hosted.replica.is_leader() && hosted.replica.configuration().voters.len() > 1
         };
-        self.means.alarms.tick() >= until || !self.groups.values().any(is_shared_leader)
+        self.means.alarms.tick() >= until
+            || !self.groups.values().any(|hosted| is_shared_leader(hosted))
     }
 
     /// Why this shard cannot go on, once.

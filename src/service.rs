@@ -143,6 +143,7 @@ fn facts(
             },
             ..Options::default()
         },
+        homing_ticks: limits::HOMING_TICKS,
         seed,
     }
 }

@@ -3,7 +3,7 @@
 //! Applying only computes. An answer leaves because a request is attached here in this process life, and for no
 //! other reason; a follower, and a replay after a restart, answer nobody.
 
-use crate::limits::{APPEND_BYTES_MAX, APPLY_BYTES_PER_TURN, OVERLOADED_RETRY_MS};
+use crate::limits::{APPLY_BYTES_PER_TURN, OVERLOADED_RETRY_MS};
 use crate::shard::Seams;
 use crate::shard::attachments::Attachment;
 use crate::shard::cold::{ColdDone, LoadFor};
@@ -59,7 +59,9 @@ impl Hosted {
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
         self.loading = Loading::UnderWay;
-        let load = means.log.load(self.group(), first, last, APPEND_BYTES_MAX);
+        let load = means
+            .log
+            .load(self.group(), first, last, APPLY_BYTES_PER_TURN);
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;

@@ -67,6 +67,9 @@ impl Hosted {
     pub(crate) fn on_new_life<S: Seams>(&mut self, means: &mut Means<S>, member: ReplicaNumber) {
         self.catch_up(means);
         self.replica.on_new_life(member);
+        if self.home() == Some(member) {
+            self.stay.restart(means.alarms.tick());
+        }
         self.touch(means);
     }
 

@@ -15,6 +15,7 @@ use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
 use crate::shard::births::Description;
 use crate::shard::checkpoints::Checkpoints;
+use crate::shard::homing::Stay;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
 use crate::shard::members::Members;
@@ -87,6 +88,8 @@ pub(crate) struct Hosted {
     pub(crate) applied_configuration: (Index, Configuration),
     /// Bytes of records given to the log since the last checkpoint.
     pub(crate) bytes_since_checkpoint: u64,
+    /// How long this replica has led away from the group's home.
+    pub(crate) stay: Stay,
     /// When the sessions must be looked at, in observed time.
     pub(crate) upkeep_ns: u64,
     /// The last process life seen of each node with a member: another one means that it was restarted.
@@ -122,6 +125,7 @@ impl Hosted {
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
             members,
+            stay: Stay::default(),
             counted_tick: 0,
             alarm_tick: u64::MAX,
             upkeep_ns: upkeep::NEVER,
@@ -230,6 +234,7 @@ impl Hosted {
             }
         }
         if let Some(term) = led {
+            self.stay.begin(means.alarms.tick(), means.homing_ticks);
             let sequencing = self.sequencing_of_tail(means);
             self.reign = Some(Reign::new(
                 term,

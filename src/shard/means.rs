@@ -33,6 +33,8 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) observed: Observed,
     /// Which groups are told of which tick.
     pub(crate) alarms: Alarms,
+    /// For so many ticks a leader that is not at home leads before it hands over.
+    pub(crate) homing_ticks: u64,
     /// Which groups the shard looks after by itself.
     pub(crate) upkeep: Upkeep,
     /// The other nodes.

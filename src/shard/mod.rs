@@ -34,6 +34,7 @@ pub mod clock;
 mod cold;
 mod driver;
 mod health;
+mod homing;
 mod hosted;
 mod inspection;
 mod log_clock;

@@ -54,6 +54,8 @@ pub struct NodeFacts {
     pub io: IoSettings,
     /// Timeouts and windows of its replicas.
     pub raft: Options,
+    /// For so many ticks a leader that is not its group's home leads before it hands over.
+    pub homing_ticks: u64,
     /// Differs between all lives of all nodes: seeds election timeouts.
     pub seed: u64,
 }
@@ -110,6 +112,8 @@ pub struct Shard<S: Seams> {
     pub(crate) started_ns: u64,
     pub(crate) turns: u64,
     pub(crate) requests: u64,
+    /// The last group of which it was asked whether it should go home.
+    pub(crate) looked_at: GroupId,
     /// Did this turn have a tick? Its housekeeping comes when all input was handled.
     has_ticked: bool,
     stop_by_ticks: Option<u64>,
@@ -135,6 +139,7 @@ impl<S: Seams> Shard<S> {
             now_ns,
             observed: Observed::new(now_ns),
             alarms: Alarms::new(u64::from(facts.raft.heartbeat_ticks.number())),
+            homing_ticks: facts.homing_ticks,
             upkeep: Upkeep::default(),
             peers: Peers::default(),
             attachments: Attachments::default(),
@@ -160,6 +165,7 @@ impl<S: Seams> Shard<S> {
             started_ns: now_ns,
             turns: 0,
             requests: 0,
+            looked_at: GroupId::SYSTEM,
             has_ticked: false,
             stop_by_ticks: None,
             failed: None,
@@ -231,6 +237,9 @@ impl<S: Seams> Shard<S> {
     /// A replica joins the shard: its time begins, and the shard looks after it.
     pub(crate) fn adopt(&mut self, mut hosted: Hosted) {
         hosted.counted_tick = self.means.alarms.tick();
+        if let Some(home) = hosted.home() {
+            hosted.replica.prefer(home);
+        }
         hosted.set_alarm(&mut self.means);
         hosted.arrange_upkeep(&mut self.means);
         self.groups.insert(hosted.group(), Box::new(hosted));
@@ -322,6 +331,9 @@ impl<S: Seams> Shard<S> {
         self.means.note(told);
         if self.means.alarms.tick().is_multiple_of(HOUSE_TICKS) {
             self.look_after_groups();
+        }
+        if self.stop_by_ticks.is_none() {
+            self.send_one_home();
         }
     }
 

@@ -3,6 +3,7 @@
 //! * `harness` — nodes as processes, and a load that proves exactly-once by the outputs.
 //! * `formation` — a cluster comes to be, and serves.
 //! * `failures` — nodes are killed and stopped under load.
+//! * `many_groups` — a thousand groups, and restarts.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `open_loop` — the load generator at a given rate.
 //! * `space` — much data, small segments, checkpoints.
@@ -14,6 +15,7 @@ mod harness;
 
 mod failures;
 mod formation;
+mod many_groups;
 mod open_loop;
 mod pauses;
 mod refusals;

@@ -6,6 +6,15 @@
 //! * **Silent start.** After a start a replica does not know whom it heard from in its earlier life, so for that
 //!   time it grants nothing and does not campaign. A group of one has nobody to break a promise to.
 //!
+//! And one that keeps voters from meeting: timeouts are drawn at random, but no two voters draw the same, so that those
+//! who lost sight of a leader together do not campaign together, however many groups a node has:
+//!
+//! ```text
+//!   n1 | · · · · |   · · · |         all in [min, max), a slot apart
+//!   n2 |   | · · · · |   · ·
+//!   n3 |     |   · · · · |
+//! ```
+//!
 //! Neither may shut out a replica whose term is greater: it answers the leader's messages with its term, and the
 //! leader steps down; and a refused pre-vote carries the answerer's term, which the asker learns.
 
@@ -201,8 +210,21 @@ impl Replica {
     /// Draws another timeout and starts it.
     pub(crate) fn restart_election_timer(&mut self) {
         let (min, max) = self.timeout_ticks();
+        let voters = &self.configuration().voters;
+        let count = u32::try_from(voters.len()).expect("a configuration is small");
+        let before = voters.iter().filter(|voter| voter.number < self.number);
+        let before = u32::try_from(before.count()).expect("a configuration is small");
+        // In one round every voter has its slot. With less than two nothing would be left to chance.
+        let slot_ticks = self.options.election_slot_ticks.number();
+        let round_ticks = slot_ticks * count;
+        let rounds = (max - min).checked_div(round_ticks).unwrap_or(0);
         self.election_ticks = 0;
-        self.election_timeout_ticks = self.random.between(min, max);
+        self.election_timeout_ticks = if rounds > 1 {
+            let round = self.random.between(0, rounds);
+            min + round * round_ticks + before % count * slot_ticks
+        } else {
+            self.random.between(min, max)
+        };
     }
 
     /// Whom the host would see lead: leaders of many groups spread over nodes when each group prefers another. It only

@@ -247,7 +247,7 @@ impl Replica {
                 if preferred == self.number {
                     (retry, 2 * retry)
                 } else {
-                    (max, max + (max - min))
+                    (2 * max, 3 * max - min)
                 }
             }
             Some(_) | None => (min, max),

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   begin_turn   one time for all events of the turn; results of cold work
-//!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
-//!   end_turn     1 appends to followers              2 the open batch is submitted
+//!   on_*         frames, completed writes: each steps one group, and its effects are executed at once
+//!   end_turn     0 ticks, told to whom they are due
+//!                1 appends to followers              2 the open batch is submitted
 //!                3 committed entries are applied, answers go out
 //!                4 what that made possible: 1 and 2 again, and messages gathered for peers go out
 //! ```
@@ -114,8 +115,8 @@ pub struct Shard<S: Seams> {
     pub(crate) requests: u64,
     /// The last group of which it was asked whether it should go home.
     pub(crate) looked_at: GroupId,
-    /// Did this turn have a tick? Its housekeeping comes when all input was handled.
-    has_ticked: bool,
+    /// Ticks of this turn that nobody was told of yet.
+    ticks_to_tell: u64,
     stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
@@ -166,7 +167,7 @@ impl<S: Seams> Shard<S> {
             turns: 0,
             requests: 0,
             looked_at: GroupId::SYSTEM,
-            has_ticked: false,
+            ticks_to_tell: 0,
             stop_by_ticks: None,
             failed: None,
         };
@@ -318,12 +319,28 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    /// A tick of 10 ms passed.
+    /// A tick of 10 ms passed. What it brings comes when all input of the turn was handled, so that nobody is called
+    /// silent whose word had arrived.
     pub fn on_tick(&mut self) {
-        self.has_ticked = true;
+        self.ticks_to_tell += 1;
+    }
+
+    fn tell_ticks(&mut self) {
+        while self.ticks_to_tell > 0 {
+            self.ticks_to_tell -= 1;
+            self.tell_tick();
+        }
+    }
+
+    fn tell_tick(&mut self) {
         for group in self.means.alarms.advance() {
             if let Some(hosted) = self.groups.get_mut(&group) {
                 hosted.on_alarm(&mut self.means);
+            }
+        }
+        for group in self.means.upkeep.take_due(self.means.observed.ns()) {
+            if let Some(hosted) = self.groups.get_mut(&group) {
+                hosted.keep_house(&mut self.means);
             }
         }
         let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
@@ -360,13 +377,7 @@ impl<S: Seams> Shard<S> {
         if self.failed.is_some() {
             return;
         }
-        if std::mem::take(&mut self.has_ticked) {
-            for group in self.means.upkeep.take_due(self.means.observed.ns()) {
-                if let Some(hosted) = self.groups.get_mut(&group) {
-                    hosted.keep_house(&mut self.means);
-                }
-            }
-        }
+        self.tell_ticks();
         if let Some(error) = self.means.failure.take() {
             // What was refused is not in the log: nothing of this turn may be sent or applied.
             self.fail(error.into());

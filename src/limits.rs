@@ -196,7 +196,7 @@ pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 pub const STOP_TICKS: u64 = 50;
 /// Leadership is handed to nobody who has been silent for so many ticks: it would not be taken.
 pub const TRANSFER_SILENCE_TICKS: u32 = 30;
-/// A leader that is not its group's home leads for so many ticks before it hands over: half a minute without any change.
+/// A leader that is not its group's home leads for so many ticks before it hands over: half a minute in peace.
 pub const HOMING_TICKS: u64 = 3_000;
 /// Each time that leadership comes back soon it waits twice as long, so many times: then a quarter of an hour.
 pub const HOMING_DOUBLINGS_MAX: u32 = 5;

@@ -2,7 +2,8 @@
 //!
 //! The parts of the protocol are `impl Replica` blocks in files of their own: `role` (transitions), `election`,
 //! `following` (appends and heartbeats received), `replication` (sent, and what answers prove), `reads`,
-//! `membership`, `transfer`, `ticking` (time). This file has the data, the entry points and two rules that hold everywhere:
+//! `membership`, `transfer`, `ticking` (time). This file has the data, the entry points and two rules that hold
+//! everywhere:
 //!
 //! * **Terms**: a greater term in any message is learnt in one place, [`Replica::step`] and `on_append` by
 //!   `learn_term`, before the message is looked at (thesis 3.3), but for questions that must not disturb (9.6, 4.2.3).

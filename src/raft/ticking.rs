@@ -169,9 +169,9 @@ impl Replica {
             .saturating_sub(self.election_ticks)
     }
 
-    /// In how many ticks a leader gives up for want of a quorum, if nobody answers until then; 0 when it must now, and a
-    /// lower bound when that is further away than a heartbeat. It waits for an election timeout, and only answers count:
-    /// a leader that hears questions but no answers is not heard itself.
+    /// In how many ticks a leader gives up for want of a quorum, if nobody answers until then; 0 when it must now, and
+    /// a lower bound when that is further away than a heartbeat. It waits for an election timeout, and only answers
+    /// count: a leader that hears questions but no answers is not heard itself.
     fn quorum_ticks(&self, leader: &Leader) -> u32 {
         let patience_ticks = self.options.election_ticks_min.number();
         let all = leader.members.iter();

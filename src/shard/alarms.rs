@@ -1,4 +1,4 @@
-//! Which groups must be told of which tick: a wheel of ticks, so that a tick costs what is due in it and not what exists.
+//! Which groups must be told of which tick: a wheel of ticks, so that a tick costs what is due in it, not what exists.
 //!
 //! ```text
 //!   now          in 1     in 2     in 3     in 4

@@ -122,8 +122,8 @@ impl Hosted {
         self.execute(means, effects, &[]);
     }
 
-    /// Executes the effects of a message or of a tick. The end of the turn looks at the group only if they left something
-    /// to do: most heartbeats, and answers to them, leave nothing.
+    /// Executes the effects of a message or of a tick. The end of the turn looks at the group only if they left
+    /// something to do: most heartbeats, and answers to them, leave nothing.
     fn execute_and_see<S: Seams>(&mut self, means: &mut Means<S>, effects: Vec<Effect>) {
         let is_more = |effect: &Effect| !matches!(effect, Effect::Send { .. });
         let leaves_work = effects.iter().any(is_more) || self.replica.has_to_flush();

@@ -175,7 +175,7 @@ mod tests {
             }
             let (least, most) = (homes.iter().min().unwrap(), homes.iter().max().unwrap());
             assert!(
-                most - least <= most / 10,
+                most - least <= most / 8,
                 "{node_count} nodes, {replicas} replicas: {homes:?}"
             );
         }

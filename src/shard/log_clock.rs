@@ -4,8 +4,8 @@
 //! passed since the turn before, but at most [`TURN_NS_MAX`]: a process that was stopped for a minute has not
 //! let a minute of log time pass, so no session expires because its *leader* slept (semantics, 9).
 //!
-//! All groups of a shard see the same turns, so the shard observes them once ([`Observed`]), and the clock of a group is
-//! a place in that.
+//! All groups of a shard see the same turns, so the shard observes them once ([`Observed`]), and the clock of a group
+//! is a place in that.
 
 use crate::limits::HEARTBEAT_NS;
 use margay_types::LogTime;

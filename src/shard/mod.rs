@@ -55,6 +55,7 @@ mod sessions;
     reason = "the glossary's name of the thing that this folder is"
 )]
 mod shard;
+mod ticks;
 mod upkeep;
 mod waiters;
 

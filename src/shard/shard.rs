@@ -9,9 +9,7 @@
 //!                4 what that made possible: 1 and 2 again, and messages gathered for peers go out
 //! ```
 
-use crate::limits::{
-    HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS,
-};
+use crate::limits::{SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS};
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
 use crate::shard::births::{Birth, Births};
@@ -116,8 +114,8 @@ pub struct Shard<S: Seams> {
     /// The last group of which it was asked whether it should go home.
     pub(crate) looked_at: GroupId,
     /// Ticks of this turn that nobody was told of yet.
-    ticks_to_tell: u64,
-    stop_by_ticks: Option<u64>,
+    pub(crate) ticks_to_tell: u64,
+    pub(crate) stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
 
@@ -319,41 +317,6 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    /// A tick of 10 ms passed. What it brings comes when all input of the turn was handled, so that nobody is called
-    /// silent whose word had arrived.
-    pub fn on_tick(&mut self) {
-        self.ticks_to_tell += 1;
-    }
-
-    fn tell_ticks(&mut self) {
-        while self.ticks_to_tell > 0 {
-            self.ticks_to_tell -= 1;
-            self.tell_tick();
-        }
-    }
-
-    fn tell_tick(&mut self) {
-        for group in self.means.alarms.advance() {
-            if let Some(hosted) = self.groups.get_mut(&group) {
-                hosted.on_alarm(&mut self.means);
-            }
-        }
-        for group in self.means.upkeep.take_due(self.means.observed.ns()) {
-            if let Some(hosted) = self.groups.get_mut(&group) {
-                hosted.keep_house(&mut self.means);
-            }
-        }
-        let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
-        let told = self.means.log.on_idle(idle);
-        self.means.note(told);
-        if self.means.alarms.tick().is_multiple_of(HOUSE_TICKS) {
-            self.look_after_groups();
-        }
-        if self.stop_by_ticks.is_none() {
-            self.send_one_home();
-        }
-    }
-
     /// A write of the log returned.
     pub fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {
         let durable = match self.means.log.on_written(token, result) {
@@ -429,35 +392,6 @@ impl<S: Seams> Shard<S> {
     fn submit(&mut self) {
         let submitted = self.means.log.submit();
         self.means.note(submitted);
-    }
-
-    /// Looks after the groups that have something to keep, frees what nobody needs, and asks for checkpoints of those
-    /// that hold room.
-    fn look_after_groups(&mut self) {
-        if self.stop_by_ticks.is_some() {
-            self.hand_over_all();
-        }
-        let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
-                self.means.log.oldest_holders_for_checkpoint()
-            }
-            _ => Vec::new(),
-        };
-        let mut groups = self.means.upkeep.take_all();
-        groups.extend(&holders);
-        for group in &groups {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.look_after(&mut self.means, holders.contains(group));
-                hosted.arrange_upkeep(&mut self.means);
-            }
-        }
-        self.means.log.tend();
-    }
-
-    fn hand_over_all(&mut self) {
-        for hosted in self.groups.values_mut() {
-            hosted.hand_over(&mut self.means, |_| true);
-        }
     }
 
     /// Sends what the turn made possible. After a write that the log refused nothing is sent: the entry is not there.

@@ -1,4 +1,4 @@
-//! Which groups the shard looks after by itself: only those that have something to keep, so that idle ones cost nothing.
+//! Which groups the shard looks after by itself: those that have something to keep, so that idle ones cost nothing.
 //!
 //! * **By time**: sessions of a group that is led here must be refreshed, or end. Each such group stands at the time at
 //!   which the first of that is due.

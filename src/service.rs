@@ -204,6 +204,7 @@ fn facts(
             },
             ..Options::default()
         },
+        homing_ticks: limits::HOMING_TICKS,
         seed,
         shard: ShardId::FIRST,
         shard_count: 1,

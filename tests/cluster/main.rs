@@ -5,6 +5,7 @@
 //! * `dev` — a cluster in the foreground, from one command.
 //! * `operators` — what operators are told while nodes come and go.
 //! * `failures` — nodes are killed and stopped under load.
+//! * `many_groups` — a thousand groups, and restarts.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `open_loop` — the load generator at a given rate.
 //! * `shards` — nodes with several cores each.
@@ -20,6 +21,7 @@ mod dev;
 mod failures;
 mod formation;
 mod inspect;
+mod many_groups;
 mod open_loop;
 mod operators;
 mod pauses;

@@ -17,10 +17,10 @@ const FAULTY_MS: u64 = 20_000;
 const FOUND: [(Mutant, u64); 6] = [
     (Mutant::VoteNotDurable, 7),
     (Mutant::OldTermByCounting, 3),
-    (Mutant::MatchFromLastIndex, 17),
+    (Mutant::MatchFromLastIndex, 36),
     (Mutant::AcknowledgedBeforeWrite, 7),
     (Mutant::DuplicateExecuted, 1),
-    (Mutant::TornTailKept, 13),
+    (Mutant::TornTailKept, 2),
 ];
 
 /// Runs a seed; what is wrong, in words.

@@ -7,7 +7,7 @@ use super::ports::Port;
 use super::waiting::{eventually, now};
 use margay_client::operator;
 use margay_types::GroupId;
-use margay_wire::admin::{Status, StatusRequest};
+use margay_wire::admin::{GroupStatus, Status, StatusRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How long one question to a node may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Groups in one answer: more than any test makes.
+/// Groups in one answer: more than any test but one makes.
 const GROUPS_MAX: u32 = 1_000;
 /// Lines of a log that a failing test shows.
 const LOG_LINES_MAX: usize = 40;
@@ -142,6 +142,23 @@ impl Node {
         };
         operator::status(&self.address(), &request, ANSWER_TIMEOUT)
             .map_err(|error| error.to_string())
+    }
+
+    /// All its replicas, page by page.
+    pub(crate) fn replicas(&self) -> Result<Vec<GroupStatus>, String> {
+        let mut replicas = Vec::new();
+        let mut next = Some(GroupId::SYSTEM);
+        while let Some(from_group) = next {
+            let request = StatusRequest {
+                from_group,
+                groups_max: GROUPS_MAX,
+            };
+            let page = operator::status(&self.address(), &request, ANSWER_TIMEOUT);
+            let page = page.map_err(|error| error.to_string())?;
+            replicas.extend(page.groups);
+            next = page.more_from.filter(|more| *more > from_group);
+        }
+        Ok(replicas)
     }
 
     /// What it has printed so far.

@@ -462,8 +462,10 @@ fn a_newcomer_takes_the_place_of_whoever_has_been_silent_longest() {
     let stranger = || Client::stranger(server.address());
     let mut silent: Vec<Client> = (0..PEERS_RESERVED).map(|_| stranger()).collect();
     let operator = Hello::of_client(HelloKind::Admin, CLUSTER);
+    let mut newcomers = Vec::new();
     for oldest in silent.iter_mut().take(2) {
-        let answer = stranger().greet(&operator);
+        newcomers.push(stranger());
+        let answer = newcomers.last_mut().unwrap().greet(&operator);
         assert_eq!(answer.refusal, None);
         assert_eq!(oldest.end(), b"");
     }

@@ -82,6 +82,7 @@ impl Code {
             Self::ParentEnded => &dev::PARENT_ENDED,
             Self::LogDeviceFailed => &log::LOG_DEVICE_FAILED,
             Self::ReplicaDiverged => &log::REPLICA_DIVERGED,
+            Self::DirectoryGone => &log::DIRECTORY_GONE,
             Self::DamagedReplica => &log::DAMAGED_REPLICA,
             Self::StoppedMachine => &log::STOPPED_MACHINE,
             Self::LittleSpace => &log::LITTLE_SPACE,

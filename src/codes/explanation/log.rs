@@ -91,7 +91,8 @@ pub(super) const LITTLE_SPACE: Explanation = Explanation {
     done: "Asked the groups that hold the oldest segment for a checkpoint, refuses what would make it worse \
            with a time after which to ask again, and takes commands again by itself when there is room.",
     remedy: "Free space on the disk, or grow it; with a low LimitNOFILE= raise that. If a member is named \
-             that is behind: bring its node back. If a damaged replica is named, see M210: nothing is freed while it is there.",
+             that is behind: bring its node back. If a damaged replica is named, see M210: nothing is freed \
+             while it is there.",
     avoid: "Do not delete segments: every one that is left is needed. Do not raise log.spares now: it asks \
             for more of what is missing.",
     concerns: &[

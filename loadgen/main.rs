@@ -45,7 +45,6 @@ mod repeat_link;
 mod report;
 mod report_text;
 mod schedule;
-mod sealed_child;
 mod stop;
 mod totals;
 mod usage;
@@ -69,7 +68,6 @@ fn main() -> ExitCode {
             run::run(options)
         }
         Verb::Floor(options) => floor::execute(options),
-        Verb::SealedChild(child) => Err(child.become_program()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

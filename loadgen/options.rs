@@ -1,7 +1,6 @@
 //! What people type: verbs, options, and which of them contradict each other.
 
 use crate::rate::{Arrival, Rate};
-use crate::sealed_child::SealedChild;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 use margay_client::ReadFrom;
@@ -32,8 +31,6 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     Run(Run),
     Floor(Floor),
-    #[command(hide = true)]
-    SealedChild(SealedChild),
 }
 
 /// Form of what is printed.
@@ -296,7 +293,7 @@ mod tests {
             .verb
         {
             Verb::Run(run) => Ok(run),
-            Verb::Floor(_) | Verb::SealedChild(_) => unreachable!("`run` was typed"),
+            Verb::Floor(_) => unreachable!("`run` was typed"),
         }
     }
 

@@ -7,14 +7,15 @@
 //! that name, which the kernel frees with its process, and then probed.
 
 use crate::failure::{Exit, Failure};
-use crate::sealed_child::sealed;
 use crate::usage;
+use rustix::process::getpid;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -111,7 +112,7 @@ impl Processes {
         let node = &mut self.nodes[at];
         let start = || -> io::Result<Child> {
             let output = File::create(&node.output)?;
-            sealed(&program)?
+            sealed(&program)
                 .args(["run", "--cores", CORES, "--set"])
                 .arg(format!("listen=127.0.0.1:{}", node.port.number))
                 .arg("--data")
@@ -145,7 +146,7 @@ impl Processes {
 
     fn command(&self, what: &str, arguments: impl FnOnce(&mut Command)) -> Result<(), Failure> {
         let run = || {
-            let mut command = sealed(&self.program)?;
+            let mut command = sealed(&self.program);
             arguments(&mut command);
             command.stdin(Stdio::null()).output()
         };
@@ -244,6 +245,19 @@ fn drawn_number() -> Result<u16, Failure> {
     getrandom(&mut bytes, GetRandomFlags::empty())
         .map_err(|error| Failure::of_io("draw a port", &error.into()))?;
     Ok(PORT_MIN + u16::from_le_bytes(bytes) % (PORT_END - PORT_MIN))
+}
+
+/// A command that runs the server's program, and ends with this process even when that is killed outright.
+///
+/// The kernel ties the child to the *thread* that starts it: start it on the main thread.
+fn sealed(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("--parent")
+        .arg(getpid().as_raw_nonzero().to_string())
+        // Ctrl-C is for the generator, which ends its children in its own order.
+        .process_group(0);
+    command
 }
 
 /// The server is built beside the generator.

@@ -11,7 +11,9 @@
 //! | M120..M129 | the configuration |
 //! | M140..M149 | reaching another node |
 //! | M150..M159 | what a cluster refuses |
+//! | M160..M169 | the nodes of `dev` |
 //! | M200..M219 | the log of a running node |
+//! | M300..M319 | the cluster as a whole, as its nodes show it together |
 //! | M400..M419 | connections of a running node |
 
 mod exit;
@@ -141,10 +143,19 @@ codes! {
     /// The node belongs to no cluster.
     NotFormed = 154, Refused, "the node belongs to no cluster";
 
+    /// A node that `dev` started has ended, although nobody asked it to.
+    NodeEnded = 160, NotReached, "a node has ended";
+    /// A node that `dev` started was told to stop, and did not in the time that it had: it starts as after a crash.
+    NodeKilled = 161, NotReached, "a node had to be killed";
+    /// A process was to end with the one that started it, and that had ended before.
+    ParentEnded = 162, NotReached, "whoever started this process has ended";
+
     /// A durable write failed; nothing that it carried was acknowledged.
     LogDeviceFailed = 201, LogDeviceFailed, "the log device failed";
     /// This replica computed something else than the others.
     ReplicaDiverged = 202, ReplicaDiverged, "a replica diverged";
+    /// The data directory was deleted, moved or unmounted while the node ran.
+    DirectoryGone = 203, LogDeviceFailed, "the data directory is gone";
     /// A replica's records are damaged: it takes no part until it is repaired from the others.
     DamagedReplica = 210, Done, "a replica is damaged";
     /// A group's machine cannot apply an entry: nothing of the group is applied here any more.
@@ -157,6 +168,12 @@ codes! {
     UnfitBinary = 214, Done, "this binary cannot run a group";
     /// A shard of the node does not answer the others: its loop hangs, or it still recovers.
     ShardSilent = 215, Done, "a shard does not answer";
+
+    /// Nobody leads a group, although a quorum of its voters answers: an election is under way, or they do not
+    /// reach each other.
+    GroupNotLed = 304, Done, "a group has no leader";
+    /// Fewer voters of a group answer than it needs: its commands wait for them.
+    NoQuorum = 305, Done, "a group has no quorum";
 
     /// Something that does not speak Margay's protocol connected.
     StrangerConnected = 401, Done, "a stranger connected";

@@ -169,7 +169,14 @@ const _: () = assert!(
     "an append fits in a frame"
 );
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
-pub const APPLY_BYTES_PER_TURN: usize = MIB;
+pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
+/// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those
+/// whose turn it was not come first in the next.
+pub const SHARD_APPLY_BYTES_PER_TURN: usize = MIB;
+const _: () = assert!(
+    APPLY_BYTES_PER_TURN < SHARD_APPLY_BYTES_PER_TURN,
+    "a group with much to apply leaves something to the others"
+);
 /// When to ask again a leader that cannot answer yet.
 pub const NOT_READY_RETRY_MS: u32 = 20;
 /// When to ask again a leader that has too much to do.
@@ -192,10 +199,25 @@ pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 pub const STOP_TICKS: u64 = 50;
 /// Leadership is handed to nobody who has been silent for so many ticks: it would not be taken.
 pub const TRANSFER_SILENCE_TICKS: u32 = 30;
+/// A leader that is not its group's home leads for so many ticks before it hands over: half a minute in peace.
+pub const HOMING_TICKS: u64 = 3_000;
+/// Each time that leadership comes back soon it waits twice as long, so many times: then a quarter of an hour.
+pub const HOMING_DOUBLINGS_MAX: u32 = 5;
+/// A shard sends at most one group home in so many ticks: four in a second.
+pub const HOMING_PAUSE_TICKS: u64 = 25;
+/// Groups that it looks at for that.
+pub const HOMING_LOOKS: usize = 64;
+/// A home that has been silent for so many ticks, two heartbeats, must prove itself anew.
+pub const HOMING_SILENCE_TICKS: u32 = 12;
+const _: () = assert!(
+    HOMING_SILENCE_TICKS <= TRANSFER_SILENCE_TICKS,
+    "who goes home without need is more careful than who must go"
+);
 /// Blocks of a shard's pool that are registered with its ring: the batch that is written, and the next.
 pub const REGISTERED_BLOCKS: u16 = 2;
-/// Messages for another shard of the node that it has not taken; past it no request hops there.
-pub const HOPS_WAITING_MAX: usize = 1_024;
+/// Bytes of frames that hopped to another shard of the node, and that it has not taken; past it no request hops there.
+pub const HOP_BYTES_MAX: usize = 8 * MIB;
+const _: () = assert!(FRAME_BYTES_MAX <= HOP_BYTES_MAX, "any frame can hop");
 /// Questions of operators under way that all shards of a node must be asked for.
 pub const SURVEYS_MAX: usize = 256;
 /// So many ticks a shard has to answer one.

@@ -7,10 +7,12 @@
 mod cluster;
 mod configuration;
 mod connections;
+mod dev;
 mod directory;
 mod log;
 mod process;
 mod reaching;
+mod whole;
 
 use super::Code;
 use serde::Serialize;
@@ -75,14 +77,20 @@ impl Code {
             Self::Refused => &cluster::REFUSED,
             Self::NoLeader => &cluster::NO_LEADER,
             Self::NotFormed => &cluster::NOT_FORMED,
+            Self::NodeEnded => &dev::NODE_ENDED,
+            Self::NodeKilled => &dev::NODE_KILLED,
+            Self::ParentEnded => &dev::PARENT_ENDED,
             Self::LogDeviceFailed => &log::LOG_DEVICE_FAILED,
             Self::ReplicaDiverged => &log::REPLICA_DIVERGED,
+            Self::DirectoryGone => &log::DIRECTORY_GONE,
             Self::DamagedReplica => &log::DAMAGED_REPLICA,
             Self::StoppedMachine => &log::STOPPED_MACHINE,
             Self::LittleSpace => &log::LITTLE_SPACE,
             Self::LostReplica => &log::LOST_REPLICA,
             Self::UnfitBinary => &log::UNFIT_BINARY,
             Self::ShardSilent => &log::SHARD_SILENT,
+            Self::GroupNotLed => &whole::GROUP_NOT_LED,
+            Self::NoQuorum => &whole::NO_QUORUM,
             Self::StrangerConnected => &connections::STRANGER_CONNECTED,
             Self::HelloRefused => &connections::HELLO_REFUSED,
             Self::HelloLate => &connections::HELLO_LATE,

@@ -4,11 +4,15 @@ use super::argument_value;
 use super::bootstrap::Bootstrap;
 use super::check::Check;
 use super::config::Config;
+use super::dev::Dev;
 use super::endpoint::Endpoint;
 use super::explain::Explain;
 use super::format::Format;
+use super::group::Group;
+use super::health::Health;
 use super::inspect::Inspect;
 use super::keyspace::Keyspace;
+use super::node::Node;
 use super::run::Run;
 use super::status::Status;
 use super::version::version;
@@ -32,9 +36,13 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     Format(Format),
     Run(Run),
+    Dev(Dev),
     Bootstrap(Bootstrap),
     Keyspace(Keyspace),
     Status(Status),
+    Health(Health),
+    Node(Node),
+    Group(Group),
     Config(Config),
     Check(Check),
     Explain(Explain),
@@ -46,9 +54,17 @@ impl Verb {
     /// whoever gives it without knowing.
     const fn reads_file(&self) -> bool {
         match self {
-            Self::Format(_) | Self::Run(_) | Self::Check(_) | Self::Inspect(_) => true,
+            Self::Format(_) | Self::Run(_) | Self::Dev(_) | Self::Check(_) | Self::Inspect(_) => {
+                true
+            }
             Self::Config(config) => config.reads_file(),
-            Self::Bootstrap(_) | Self::Keyspace(_) | Self::Status(_) | Self::Explain(_) => false,
+            Self::Bootstrap(_)
+            | Self::Keyspace(_)
+            | Self::Status(_)
+            | Self::Health(_)
+            | Self::Node(_)
+            | Self::Group(_)
+            | Self::Explain(_) => false,
         }
     }
 
@@ -61,7 +77,7 @@ impl Verb {
             Some(path) if !self.reads_file() => {
                 let text = format!(
                     "this verb reads no configuration, so `--config {}` would do nothing\n\n  \
-                     It belongs to: format, run, inspect, check config, config show",
+                     It belongs to: format, run, dev, inspect, check config, config show",
                     path.display()
                 );
                 Err(Arguments::command().error(ErrorKind::ArgumentConflict, text))
@@ -117,6 +133,10 @@ pub(super) struct Globals {
     /// Print what happens on the way, and where settings come from
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
+
+    /// The process to end with, whoever started this one
+    #[arg(long, global = true, hide = true, value_name = "PROCESS")]
+    pub(super) parent: Option<i32>,
 
     /// Colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]

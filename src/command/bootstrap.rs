@@ -68,9 +68,45 @@ struct Candidate<'a> {
     info: NodeInfo,
 }
 
+/// A cluster that exists now.
+pub(super) struct Formed {
+    genesis: Genesis,
+    leader: NodeId,
+}
+
+impl Formed {
+    /// Its id.
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.genesis.cluster_id()
+    }
+}
+
 impl Bootstrap {
+    /// The same verb, as another one needs it.
+    ///
+    /// # Errors
+    /// When a node's name makes no sense.
+    pub(super) fn of(name: &str, nodes: &[String]) -> Result<Self, Failure> {
+        let endpoint = |text: &String| text.parse();
+        let nodes: Result<Vec<Endpoint>, String> = nodes.iter().map(endpoint).collect();
+        let nodes =
+            nodes.map_err(|reason| Failure::new(Code::ValueRefused).with("reason", reason))?;
+        let name = name.to_owned();
+        Ok(Self { name, nodes })
+    }
+
     pub(super) fn execute(&self, console: &Console, globals: &Globals) -> Outcome {
         let deadline = Deadline::after(globals.timeout);
+        let formed = self.form(console, deadline)?;
+        report(console, &formed, deadline);
+        Ok(Exit::Done)
+    }
+
+    /// Forms the cluster, and waits until group 0 has a leader.
+    ///
+    /// # Errors
+    /// Which node is in the way, and why; or that nobody leads yet. Repeating it is safe.
+    pub(super) fn form(&self, console: &Console, deadline: Deadline) -> Result<Formed, Failure> {
         self.demand_distinct_names()?;
         let candidates = self.candidates(console, deadline)?;
         let genesis = self.genesis(&candidates)?;
@@ -84,8 +120,7 @@ impl Bootstrap {
             ));
         }
         let leader = self.wait_for_leader(cluster, deadline)?;
-        report(console, &genesis, leader, deadline);
-        Ok(Exit::Done)
+        Ok(Formed { genesis, leader })
     }
 
     fn demand_distinct_names(&self) -> Result<(), Failure> {
@@ -227,7 +262,8 @@ fn insist<Q: Question>(
     }
 }
 
-fn report(console: &Console, genesis: &Genesis, leader: NodeId, deadline: Deadline) {
+fn report(console: &Console, formed: &Formed, deadline: Deadline) {
+    let Formed { genesis, leader } = formed;
     let nodes: Vec<ReportNode> = genesis
         .members()
         .map(|member| ReportNode {

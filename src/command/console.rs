@@ -80,6 +80,11 @@ pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
     aligned(table, rows)
 }
 
+/// Rows alone, in columns.
+pub(super) fn columns(rows: impl Iterator<Item = Vec<String>>) -> String {
+    aligned(Table::new(), rows)
+}
+
 fn aligned(mut table: Table, rows: impl Iterator<Item = Vec<String>>) -> String {
     table.load_style(presets::NOTHING).add_rows(rows);
     // The library pads every cell; the first column stands at the margin.

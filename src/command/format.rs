@@ -6,7 +6,9 @@
 use super::Outcome;
 use super::arguments::Globals;
 use super::console::Console;
-use super::data_directory::{LOCK_FILE, MANIFEST_FILES, demand_direct_io, demand_empty, failed};
+use super::data_directory::{
+    LOCK_FILE, MANIFEST_FILES, UNFINISHED_FILE, demand_direct_io, demand_empty, failed,
+};
 use super::identity;
 use super::runtime_failure::runtime_failure;
 use super::settings;
@@ -16,7 +18,7 @@ use clap::Args;
 use margay_types::Incarnation;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -43,7 +45,8 @@ impl Format {
             layers.add_flag("data", data.clone(), "--data");
         }
         let directory = settings::resolve(console, &layers)?.data;
-        let incarnation = format(&directory)?;
+        let incarnation = draw().map_err(|error| failed(&directory, &error))?;
+        format(&directory, incarnation)?;
         let report = Report {
             schema: 1,
             directory: directory.display().to_string(),
@@ -59,23 +62,33 @@ impl Format {
     }
 }
 
-fn format(directory: &Path) -> Result<Incarnation, Failure> {
+/// Makes a blank node of an empty directory, which has this name from now on.
+///
+/// # Errors
+/// What is in the way: files, permissions, a file system that is not fit.
+pub(super) fn format(directory: &Path, incarnation: Incarnation) -> Result<(), Failure> {
     demand_empty(directory)?;
     let _lock = DirectoryLock::acquire(directory).map_err(runtime_failure)?;
     demand_direct_io(&directory.join(LOCK_FILE))?;
-    let incarnation = draw().map_err(|error| failed(directory, &error))?;
     let bytes = identity::blank(incarnation);
+    // A copy that has its name is whole: whatever interrupts this, the directory is blank or a node's.
+    let unfinished = directory.join(UNFINISHED_FILE);
     for name in MANIFEST_FILES {
         let path = directory.join(name);
-        write_durable(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        write_durable(&unfinished, &bytes)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|error| failed(&path, &error))?;
     }
     File::open(directory)
         .and_then(|folder| folder.sync_all())
-        .map_err(|error| failed(directory, &error))?;
-    Ok(incarnation)
+        .map_err(|error| failed(directory, &error))
 }
 
-fn draw() -> io::Result<Incarnation> {
+/// A name that no other directory has.
+///
+/// # Errors
+/// When the kernel has no randomness to give.
+pub(super) fn draw() -> io::Result<Incarnation> {
     let mut bytes = [0; 16];
     let count = getrandom(&mut bytes[..], GetRandomFlags::empty())?;
     assert_eq!(
@@ -87,7 +100,7 @@ fn draw() -> io::Result<Incarnation> {
 }
 
 fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -19,23 +19,37 @@ mod check;
 mod config;
 mod console;
 mod data_directory;
+mod dev;
+mod dev_folder;
+mod dev_nodes;
+mod effect_chains;
 mod endpoint;
 mod explain;
 mod format;
+mod group;
+mod group_overview;
+mod group_show;
+mod health;
 mod identity;
 mod inspect;
 mod keyspace;
 mod logging;
+mod node;
 mod operator_failure;
 mod overview;
+#[cfg(test)]
+mod overview_samples;
+mod parent;
+mod reason;
 mod run;
 mod runtime_failure;
 mod settings;
 mod status;
+mod survey;
 mod version;
 
 use crate::codes::{Exit, Failure};
-use arguments::{Arguments, Verb};
+use arguments::{Arguments, Globals, Verb};
 use clap::Parser;
 use console::Console;
 use std::ffi::OsString;
@@ -52,23 +66,34 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, serve: &Serve<
         return refuse(&refusal);
     }
     let console = Console::new(&globals);
-    let outcome = match verb {
-        Verb::Format(format) => format.execute(&console, &globals),
-        Verb::Run(run) => run.execute(&console, &globals, serve),
-        Verb::Bootstrap(bootstrap) => bootstrap.execute(&console, &globals),
-        Verb::Keyspace(keyspace) => keyspace.execute(&console, &globals),
-        Verb::Status(status) => status.execute(&console, &globals),
-        Verb::Config(config) => config.execute(&console, &globals),
-        Verb::Check(check) => check.execute(&console, &globals),
-        Verb::Explain(explain) => explain.execute(&console),
-        Verb::Inspect(inspect) => inspect.execute(&console, &globals),
-    };
+    let outcome = execute(&console, &globals, verb, serve);
     match outcome {
         Ok(exit) => exit,
         Err(failure) => {
             console.fail(&failure);
             failure.exit()
         }
+    }
+}
+
+fn execute(console: &Console, globals: &Globals, verb: Verb, serve: &Serve<'_>) -> Outcome {
+    if let Some(parent) = globals.parent {
+        parent::end_with(parent)?;
+    }
+    match verb {
+        Verb::Format(format) => format.execute(console, globals),
+        Verb::Run(run) => run.execute(console, globals, serve),
+        Verb::Dev(dev) => dev.execute(console, globals),
+        Verb::Bootstrap(bootstrap) => bootstrap.execute(console, globals),
+        Verb::Keyspace(keyspace) => keyspace.execute(console, globals),
+        Verb::Status(status) => status.execute(console, globals),
+        Verb::Health(health) => health.execute(console, globals),
+        Verb::Node(node) => node.execute(console, globals),
+        Verb::Group(group) => group.execute(console, globals),
+        Verb::Config(config) => config.execute(console, globals),
+        Verb::Check(check) => check.execute(console, globals),
+        Verb::Explain(explain) => explain.execute(console),
+        Verb::Inspect(inspect) => inspect.execute(console, globals),
     }
 }
 

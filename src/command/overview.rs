@@ -1,19 +1,12 @@
 //! The state of a cluster, put together from what its nodes say.
 
-use crate::codes::Failure;
-use margay_types::{GroupId, Index, NodeId, ShardId};
-use margay_wire::admin::{GroupStatus, Map, MapNode, MemberType, ReplicaRole, SpaceMark, Status};
+use super::group_overview::{GroupOverview, GroupState};
+use super::reason::{Reason, reasons};
+use super::survey::Survey;
+use margay_types::{GroupId, NodeId};
+use margay_wire::admin::{MapNode, MemberType, SpaceMark, Status};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// A node, from here.
-#[derive(Clone, Debug)]
-pub(super) enum Seen {
-    /// It answers.
-    Up(Box<Status>),
-    /// It does not, and why.
-    Down(Failure),
-}
+use std::collections::BTreeMap;
 
 /// The whole, as programs read it.
 #[derive(Debug, Serialize)]
@@ -40,6 +33,10 @@ pub(super) struct NodeOverview {
     /// Entries that its replicas have not applied, although some node knows them to be committed.
     pub(super) lag_entries: u64,
     pub(super) sessions: u32,
+    /// Requests of clients and operators since its process started.
+    pub(super) requests: u64,
+    /// Those of them that came in through another shard than theirs: clients that do not know the map.
+    pub(super) hopped_requests: u64,
     /// The fullest of its logs: `free`, `soft`, `hard`, or empty when unknown.
     pub(super) space: String,
     pub(super) up_ms: u64,
@@ -52,64 +49,80 @@ pub(super) struct GroupsOverview {
     pub(super) count: usize,
     /// Groups that no node leads.
     pub(super) without_leader: Vec<u32>,
+    /// Those of them that cannot have one, because too few of their voters answer.
+    pub(super) without_quorum: Vec<u32>,
     /// Groups with a replica whose machine stopped.
     pub(super) stopped: Vec<u32>,
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Serialize)]
-pub(super) struct Reason {
-    pub(super) code: u16,
-    pub(super) node: String,
-    /// For how long; null when nobody counts it.
-    pub(super) since_ms: Option<u64>,
-    /// The shard, where it is of one.
-    pub(super) shard: Option<u16>,
-    /// The group, where it is of one.
-    pub(super) group: Option<u32>,
-    pub(super) text: String,
-}
-
 impl Overview {
-    /// Puts together what was seen of the nodes of a map.
-    pub(super) fn new(map: &Map, seen: &BTreeMap<NodeId, Seen>) -> Self {
-        let committed = committed(seen);
-        let nodes = map.nodes.iter().map(|node| match seen.get(&node.node) {
-            Some(Seen::Up(status)) => node_up(node, status, &committed),
-            Some(Seen::Down(_)) | None => node_down(node),
-        });
+    /// Puts together what was seen.
+    pub(super) fn new(survey: &Survey) -> Self {
+        let groups = GroupOverview::all(survey);
+        let mut lag: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for member in groups.iter().flat_map(|group| &group.members) {
+            *lag.entry(member.node).or_default() += member.lag_entries.unwrap_or_default();
+        }
+        let node = |node: &MapNode| match survey.status(node.node) {
+            Some(status) => {
+                let lag_entries = lag.get(&node.node).copied().unwrap_or_default();
+                node_up(node, status, lag_entries)
+            }
+            None => node_down(node),
+        };
         Self {
             schema: 1,
-            cluster: map.cluster.to_string(),
-            nodes: nodes.collect(),
-            groups: groups(map, seen),
-            health: health(map, seen),
+            cluster: survey.map.cluster.to_string(),
+            nodes: survey.map.nodes.iter().map(node).collect(),
+            groups: GroupsOverview::new(&groups),
+            health: reasons(survey, &groups),
+        }
+    }
+
+    /// Is nothing wrong?
+    pub(super) fn is_healthy(&self) -> bool {
+        self.health.is_empty()
+    }
+}
+
+impl NodeOverview {
+    /// Does it answer?
+    pub(super) fn is_up(&self) -> bool {
+        self.state != DOWN
+    }
+
+    /// A number that only a node that answers can tell.
+    pub(super) fn told(&self, value: impl ToString) -> String {
+        if self.is_up() {
+            value.to_string()
+        } else {
+            UNTOLD.to_owned()
         }
     }
 }
 
-fn statuses(seen: &BTreeMap<NodeId, Seen>) -> impl Iterator<Item = &Status> {
-    seen.values().filter_map(|seen| match seen {
-        Seen::Up(status) => Some(&**status),
-        Seen::Down(_) => None,
-    })
-}
+/// The state of a node that does not answer.
+const DOWN: &str = "down";
 
-/// The greatest commit index of each group that any node knows.
-fn committed(seen: &BTreeMap<NodeId, Seen>) -> BTreeMap<GroupId, Index> {
-    let mut committed: BTreeMap<GroupId, Index> = BTreeMap::new();
-    for group in statuses(seen).flat_map(|status| &status.groups) {
-        let greatest = committed.entry(group.group).or_default();
-        *greatest = group.commit.max(*greatest);
+/// What a table shows in place of what nobody told.
+pub(super) const UNTOLD: &str = "-";
+
+impl GroupsOverview {
+    fn new(groups: &[GroupOverview]) -> Self {
+        let numbers = |is_meant: &dyn Fn(&GroupOverview) -> bool| {
+            let meant = groups.iter().filter(|group| is_meant(group));
+            meant.map(|group| group.group.number()).collect()
+        };
+        Self {
+            count: groups.len(),
+            without_leader: numbers(&|group| group.leader.is_none()),
+            without_quorum: numbers(&|group| group.state == GroupState::NoQuorum),
+            stopped: numbers(&|group| group.has_stopped_replica()),
+        }
     }
-    committed
 }
 
-fn node_up(node: &MapNode, status: &Status, committed: &BTreeMap<GroupId, Index>) -> NodeOverview {
-    let lag = |group: &GroupStatus| {
-        let commit = committed.get(&group.group).copied().unwrap_or_default();
-        commit.since(group.applied)
-    };
+fn node_up(node: &MapNode, status: &Status, lag_entries: u64) -> NodeOverview {
     let space = status.shards.iter().map(|shard| shard.space).max();
     let state = if status.health.is_empty() {
         "ok"
@@ -124,8 +137,14 @@ fn node_up(node: &MapNode, status: &Status, committed: &BTreeMap<GroupId, Index>
         shards: status.shards.len(),
         replicas: status.shards.iter().map(|shard| shard.replicas).sum(),
         leads: status.shards.iter().map(|shard| shard.leads).sum(),
-        lag_entries: status.groups.iter().map(lag).sum(),
+        lag_entries,
         sessions: status.shards.iter().map(|shard| shard.sessions).sum(),
+        requests: status.shards.iter().map(|shard| shard.requests).sum(),
+        hopped_requests: status
+            .shards
+            .iter()
+            .map(|shard| shard.hopped_requests)
+            .sum(),
         space: space.map_or("", space_word).to_owned(),
         up_ms: status.up_ms,
         version: status.version.clone(),
@@ -136,13 +155,15 @@ fn node_down(node: &MapNode) -> NodeOverview {
     NodeOverview {
         node: node.node.number(),
         address: node.address.clone(),
-        state: "down".to_owned(),
+        state: DOWN.to_owned(),
         role: String::new(),
         shards: usize::from(node.shards),
         replicas: 0,
         leads: 0,
         lag_entries: 0,
         sessions: 0,
+        requests: 0,
+        hopped_requests: 0,
         space: String::new(),
         up_ms: 0,
         version: String::new(),
@@ -156,11 +177,15 @@ fn role(node: NodeId, status: &Status) -> &'static str {
         .iter()
         .find(|group| group.group == GroupId::SYSTEM);
     let member = system.and_then(|group| group.members.iter().find(|member| member.node == node));
-    match member.map(|member| member.member_type) {
-        Some(MemberType::Active) => "voter",
-        Some(MemberType::Passive) => "passive",
-        Some(MemberType::Reserve) => "reserve",
-        None => "",
+    member.map_or("", |member| member_word(member.member_type))
+}
+
+/// What a member is to its group, in a word.
+pub(super) const fn member_word(member: MemberType) -> &'static str {
+    match member {
+        MemberType::Active => "voter",
+        MemberType::Passive => "passive",
+        MemberType::Reserve => "reserve",
     }
 }
 
@@ -170,52 +195,6 @@ const fn space_word(space: SpaceMark) -> &'static str {
         SpaceMark::Soft => "soft",
         SpaceMark::Hard => "hard",
     }
-}
-
-fn groups(map: &Map, seen: &BTreeMap<NodeId, Seen>) -> GroupsOverview {
-    let mut led = BTreeSet::new();
-    let mut stopped = BTreeSet::new();
-    for group in statuses(seen).flat_map(|status| &status.groups) {
-        if group.role == ReplicaRole::Leader {
-            led.insert(group.group);
-        }
-        if group.stopped.is_some() {
-            stopped.insert(group.group.number());
-        }
-    }
-    let all = map.groups.iter().map(|group| group.group);
-    let without_leader = all.filter(|group| !led.contains(group));
-    GroupsOverview {
-        count: map.groups.len(),
-        without_leader: without_leader.map(GroupId::number).collect(),
-        stopped: stopped.into_iter().collect(),
-    }
-}
-
-fn health(map: &Map, seen: &BTreeMap<NodeId, Seen>) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    for node in &map.nodes {
-        match seen.get(&node.node) {
-            Some(Seen::Up(status)) => reasons.extend(status.health.iter().map(|reason| Reason {
-                code: reason.code,
-                node: node.address.clone(),
-                since_ms: Some(reason.since_ms),
-                shard: reason.shard.map(ShardId::number),
-                group: reason.group.map(GroupId::number),
-                text: reason.text.clone(),
-            })),
-            Some(Seen::Down(failure)) => reasons.push(Reason {
-                code: failure.code().number(),
-                node: node.address.clone(),
-                since_ms: None,
-                shard: None,
-                group: None,
-                text: failure.summary(),
-            }),
-            None => {}
-        }
-    }
-    reasons
 }
 
 #[cfg(test)]

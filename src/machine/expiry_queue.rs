@@ -32,6 +32,11 @@ impl ExpiryQueue {
         self.reminders.push(Reverse((deadline, session)));
     }
 
+    /// When the next reminder comes due.
+    fn next_at(&self) -> Option<LogTime> {
+        self.reminders.peek().map(|Reverse((at, _))| *at)
+    }
+
     fn take_due(&mut self, now: LogTime) -> Option<SessionId> {
         let Reverse((at, session)) = self.reminders.peek().copied()?;
         if at > now {
@@ -76,6 +81,12 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// When [`Host::due_for_expiry`] should be asked next: nothing is due before, if nothing is applied until then.
+    #[must_use]
+    pub fn next_expiry_at(&self) -> Option<LogTime> {
+        self.expiry.next_at()
     }
 
     /// Drops reminders of ended sessions when they are the greater part.

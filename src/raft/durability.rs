@@ -157,9 +157,15 @@ impl Durability {
         }
     }
 
-    pub(crate) fn tick(&mut self) {
-        if self.durable < self.issued {
-            self.stalled_ticks = self.stalled_ticks.saturating_add(1);
+    /// Is something under way?
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.durable < self.issued
+    }
+
+    /// So many ticks passed.
+    pub(crate) fn count_ticks(&mut self, ticks: u32) {
+        if self.is_waiting() {
+            self.stalled_ticks = self.stalled_ticks.saturating_add(ticks);
         } else {
             self.stalled_ticks = 0;
         }
@@ -277,11 +283,11 @@ mod tests {
     #[test]
     fn a_disk_that_returns_nothing_is_noticed() {
         let mut durability = Durability::new(index(0));
-        durability.tick();
+        durability.count_ticks(1);
         assert_eq!(durability.stalled_ticks(), 0);
         durability.issue();
-        durability.tick();
-        durability.tick();
+        durability.count_ticks(1);
+        durability.count_ticks(1);
         assert_eq!(durability.stalled_ticks(), 2);
     }
 }

@@ -6,6 +6,15 @@
 //! * **Silent start.** After a start a replica does not know whom it heard from in its earlier life, so for that
 //!   time it grants nothing and does not campaign. A group of one has nobody to break a promise to.
 //!
+//! And one that keeps voters from meeting: timeouts are drawn at random, but no two voters draw the same, so that those
+//! who lost sight of a leader together do not campaign together, however many groups a node has:
+//!
+//! ```text
+//!   n1 | · · · · |   · · · |         all in [min, max), a slot apart
+//!   n2 |   | · · · · |   · ·
+//!   n3 |     |   · · · · |
+//! ```
+//!
 //! Neither may shut out a replica whose term is greater: it answers the leader's messages with its term, and the
 //! leader steps down; and a refused pre-vote carries the answerer's term, which the asker learns.
 
@@ -25,28 +34,6 @@ use alloc::vec::Vec;
 use margay_types::mutant::{self, Mutant};
 
 impl Replica {
-    pub(crate) fn tick_election(&mut self, effects: &mut Vec<Effect>) {
-        self.expire_asked_reads(effects);
-        self.election_ticks = self.election_ticks.saturating_add(1);
-        let alone = self.is_alone();
-        let waits_for_own_vote = matches!(self.role, RoleState::Candidate(_));
-        if alone && !waits_for_own_vote && self.can_campaign() {
-            self.become_pre_candidate(effects);
-            return;
-        }
-        if self.election_ticks < self.election_timeout_ticks {
-            return;
-        }
-        if self.can_campaign() && !(alone && waits_for_own_vote) {
-            self.become_pre_candidate(effects);
-        } else if self.leader().is_some() {
-            self.become_follower(self.hard_state.term, effects);
-            self.restart_election_timer();
-        } else {
-            self.restart_election_timer();
-        }
-    }
-
     /// Of this message's term, what is learnt before it is looked at? Questions that change nothing and questions
     /// that must not disturb teach nothing.
     pub(crate) fn term_to_learn(&self, message: &Message) -> Option<Term> {
@@ -194,7 +181,7 @@ impl Replica {
     }
 
     /// May this replica ask for votes now?
-    fn can_campaign(&self) -> bool {
+    pub(crate) fn can_campaign(&self) -> bool {
         self.may_be_needed()
             && !self.is_silent()
             && !self.is_disk_stalled()
@@ -208,8 +195,8 @@ impl Replica {
 
     /// Is there nobody to whom a promise could be broken? Not while others vote in a configuration that may come back
     /// or still lead by it.
-    fn is_alone(&self) -> bool {
-        self.configurations.len() == 1 && self.configuration().is_only_voter(self.number)
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Was a leader heard so recently that it may rely on this replica?
@@ -224,8 +211,60 @@ impl Replica {
 
     /// Did writes wait longer than a leader may wait for its own disk?
     pub(crate) fn is_disk_stalled(&self) -> bool {
+        self.durability.stalled_ticks() >= self.stall_ticks()
+    }
+
+    /// So long a leader waits for its own disk.
+    pub(crate) fn stall_ticks(&self) -> u32 {
         let elections = self.options.election_ticks_max.number();
-        self.durability.stalled_ticks() >= elections.saturating_mul(STALLED_WRITE_ELECTIONS)
+        elections.saturating_mul(STALLED_WRITE_ELECTIONS)
+    }
+
+    /// Draws another timeout and starts it.
+    pub(crate) fn restart_election_timer(&mut self) {
+        let (min, max) = self.timeout_ticks();
+        let voters = &self.configuration().voters;
+        let count = u32::try_from(voters.len()).expect("a configuration is small");
+        let before = voters.iter().filter(|voter| voter.number < self.number);
+        let before = u32::try_from(before.count()).expect("a configuration is small");
+        // In one round every voter has its slot. With less than two nothing would be left to chance.
+        let slot_ticks = self.options.election_slot_ticks.number();
+        let round_ticks = slot_ticks * count;
+        let rounds = (max - min).checked_div(round_ticks).unwrap_or(0);
+        self.election_ticks = 0;
+        self.election_timeout_ticks = if rounds > 1 {
+            let round = self.random.between(0, rounds);
+            min + round * round_ticks + before % count * slot_ticks
+        } else {
+            self.random.between(min, max)
+        };
+    }
+
+    /// Whom the host would see lead: leaders of many groups spread over nodes when each group prefers another. It only
+    /// decides who campaigns first in the first election of the group's life, before anybody voted.
+    pub fn prefer(&mut self, preferred: ReplicaNumber) {
+        self.preferred = Some(preferred);
+        if self.hard_state.term == Term::ZERO {
+            self.restart_election_timer();
+        }
+    }
+
+    /// Timeouts are drawn from here. In a group that has had no term yet, the preferred member asks again and again,
+    /// until the others are past their silent start, and the others leave it the time for that.
+    fn timeout_ticks(&self) -> (u32, u32) {
+        let min = self.options.election_ticks_min.number();
+        let max = self.options.election_ticks_max.number();
+        let retry = self.options.heartbeat_ticks.number();
+        match self.preferred {
+            Some(preferred) if self.hard_state.term == Term::ZERO => {
+                if preferred == self.number {
+                    (retry, 2 * retry)
+                } else {
+                    (2 * max, 3 * max - min)
+                }
+            }
+            Some(_) | None => (min, max),
+        }
     }
 }
 

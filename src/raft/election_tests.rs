@@ -1,6 +1,8 @@
 use super::*;
 use crate::effects::Role;
 use crate::message::AppendOutcome;
+use crate::options::Options;
+use crate::replica::Restored;
 use crate::stage::*;
 use crate::types::Index;
 use alloc::vec;
@@ -306,4 +308,36 @@ fn terms_that_are_used_up_do_not_panic() {
     stage.write_all();
     stage.tick(10 * ELECTION_TICKS);
     assert_eq!(stage.replica.term(), Term::new(u32::MAX));
+}
+
+/// Of a thousand groups that lose their leader together, some would have two candidates, and some of those again.
+#[test]
+fn two_voters_never_draw_the_same_timeout() {
+    for voter_count in [3, 5, 7] {
+        let numbers: Vec<u16> = (1..=voter_count).collect();
+        let mut drawn: Vec<(u32, u16)> = vec![];
+        for number in &numbers {
+            let restored = Restored {
+                configurations: vec![(Index::ZERO, voters(&numbers))],
+                ..Restored::default()
+            };
+            let seed = u64::from(*number);
+            let options = Options::default();
+            let number = ReplicaNumber::new(*number);
+            let mut replica = Replica::new(number, options, restored, seed);
+            for _ in 0..100 {
+                replica.restart_election_timer();
+                let ticks = replica.election_timeout_ticks;
+                let (min, max) = (options.election_ticks_min, options.election_ticks_max);
+                assert!((min.number()..max.number()).contains(&ticks), "{ticks}");
+                drawn.push((ticks, number.number()));
+            }
+        }
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert!(drawn.len() > numbers.len(), "nothing is left to chance");
+        for pair in drawn.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= 2, "{voter_count} voters: {pair:?}");
+        }
+    }
 }

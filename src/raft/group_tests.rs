@@ -521,19 +521,22 @@ impl Group {
     /// A time without faults: everything arrives in order, disks work at once.
     fn run_calmly(&mut self, ticks: u32) {
         self.cut.clear();
-        for _ in 0..ticks {
+        (0..ticks).for_each(|_| self.tick_all());
+    }
+
+    /// A tick everywhere, and all that comes of it.
+    fn tick_all(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.turn(at, Replica::tick);
+        }
+        while !self.packets.is_empty() || self.nodes.iter().any(|it| !it.writes.is_empty()) {
             for at in 0..self.nodes.len() {
-                self.turn(at, Replica::tick);
+                while !self.nodes[at].writes.is_empty() {
+                    self.complete_write(at);
+                }
             }
-            while !self.packets.is_empty() || self.nodes.iter().any(|it| !it.writes.is_empty()) {
-                for at in 0..self.nodes.len() {
-                    while !self.nodes[at].writes.is_empty() {
-                        self.complete_write(at);
-                    }
-                }
-                if !self.packets.is_empty() {
-                    self.deliver(0);
-                }
+            if !self.packets.is_empty() {
+                self.deliver(0);
             }
         }
     }
@@ -588,4 +591,46 @@ fn a_group_keeps_its_promises_and_recovers_from_any_faults() {
 fn a_group_whose_members_change_keeps_its_promises() {
     let served: u64 = (1000..1150).map(|seed| survives(seed, true)).sum();
     assert!(served > 1000, "only {served} reads were served");
+}
+
+/// Leaders of many groups spread when each group prefers another member: by its first election, not by chance.
+#[test]
+fn the_preferred_member_wins_the_first_election() {
+    for seed in 0..30 {
+        for preferred in 1..=3 {
+            let mut group = Group::new(seed, &[1, 2, 3]);
+            for (late, node) in group.nodes.iter_mut().enumerate() {
+                node.replica.prefer(number(preferred));
+                // The others start up to an election timeout earlier or later.
+                let ticks = (seed as u32 * 7 + late as u32 * 5) % 10;
+                node.replica.advance(ticks, &mut vec![]);
+            }
+            group.run_calmly(40);
+            let leader = group.leader().map(|at| at as u16 + 1);
+            assert_eq!(leader, Some(preferred), "seed {seed}");
+            assert_eq!(group.nodes[0].replica.term(), Term::new(1), "seed {seed}");
+        }
+    }
+}
+
+/// A preferred member that does not run costs the first election a longer timeout, and no later one anything.
+#[test]
+fn a_group_whose_preferred_member_is_dead_elects_another() {
+    for seed in 0..30 {
+        let mut group = Group::new(seed, &[1, 2, 3]);
+        for node in &mut group.nodes {
+            node.replica.prefer(number(3));
+        }
+        group.cut = vec![
+            (number(1), number(3)),
+            (number(2), number(3)),
+            (number(3), number(1)),
+            (number(3), number(2)),
+        ];
+        for _ in 0..300 {
+            group.tick_all();
+        }
+        let leader = group.leader().map(|at| at as u16 + 1);
+        assert!(matches!(leader, Some(1 | 2)), "seed {seed}: {leader:?}");
+    }
 }

@@ -54,6 +54,12 @@ impl Replica {
     }
 
     fn check_configurations(&self) {
+        let is_only = self.configurations.len() == 1;
+        assert_eq!(
+            self.alone,
+            is_only && self.configuration().is_only_voter(self.number),
+            "whether others vote was not noted"
+        );
         let indexes = || self.configurations.iter().map(|(index, _)| *index);
         assert!(
             indexes().is_sorted_by(|a, b| a < b),

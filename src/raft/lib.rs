@@ -46,6 +46,7 @@ pub mod progress;
 pub mod reads;
 mod replication;
 mod role;
+mod ticking;
 pub mod transfer;
 
 pub mod durability;

@@ -199,6 +199,7 @@ impl Replica {
             leader.follow_configuration(&configuration, self.number, self.log.last_index());
         }
         self.configurations.push((index, configuration));
+        self.note_whether_alone();
         effects.push(Effect::ConfigurationChanged { index });
     }
 
@@ -213,6 +214,7 @@ impl Replica {
         );
         if kept < self.configurations.len() {
             self.configurations.truncate(kept);
+            self.note_whether_alone();
             effects.push(Effect::ConfigurationChanged {
                 index: self.configuration_index(),
             });
@@ -225,11 +227,21 @@ impl Replica {
         let committed = self
             .configurations
             .partition_point(|(index, _)| *index <= commit_index);
-        self.configurations.drain(..committed.saturating_sub(1));
+        if committed < 2 {
+            return;
+        }
+        self.configurations.drain(..committed - 1);
+        self.note_whether_alone();
         assert!(
             !self.configurations.is_empty(),
             "one configuration is always kept"
         );
+    }
+
+    /// The configurations changed.
+    pub(crate) fn note_whether_alone(&mut self) {
+        let is_only = self.configurations.len() == 1;
+        self.alone = is_only && self.configuration().is_only_voter(self.number);
     }
 
     /// Does this replica vote, or would it if the newest configurations went back? While the entry that removes it

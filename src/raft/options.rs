@@ -18,6 +18,9 @@ pub struct Options {
     pub election_ticks_min: Ticks,
     /// Timeouts are drawn from `[election_ticks_min, election_ticks_max)`.
     pub election_ticks_max: Ticks,
+    /// So many ticks lie between the timeouts that two voters of a group may draw, where the range has room for that;
+    /// 0: they may draw the same. Two, because of two clocks that tick at different moments one tick may be nothing.
+    pub election_slot_ticks: Ticks,
     /// A leader that has nothing to send is heard from this often.
     pub heartbeat_ticks: Ticks,
     /// Bound of what is under way to one follower.
@@ -34,6 +37,7 @@ impl Default for Options {
         Self {
             election_ticks_min: Ticks::new(30),
             election_ticks_max: Ticks::new(60),
+            election_slot_ticks: Ticks::new(2),
             heartbeat_ticks: Ticks::new(6),
             window: Window {
                 messages_max: 256,

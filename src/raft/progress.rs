@@ -277,15 +277,18 @@ impl Progress {
         self.become_probe(next);
     }
 
-    pub(crate) fn tick(&mut self, repeat_ticks: u32) {
-        self.silent_ticks = self.silent_ticks.saturating_add(1);
+    /// So many ticks passed. A probe that waited for `repeat_ticks` may be sent again.
+    pub(crate) fn count_ticks(&mut self, passed: u32, repeat_ticks: u32) {
+        self.silent_ticks = self.silent_ticks.saturating_add(passed);
         match &mut self.state {
             State::Probe { waited_ticks } => {
                 *waited_ticks = waited_ticks
-                    .map(|ticks| ticks + 1)
+                    .map(|ticks| ticks.saturating_add(passed))
                     .filter(|ticks| *ticks < repeat_ticks);
             }
-            State::Replicate { quiet_ticks, .. } => *quiet_ticks = quiet_ticks.saturating_add(1),
+            State::Replicate { quiet_ticks, .. } => {
+                *quiet_ticks = quiet_ticks.saturating_add(passed);
+            }
             State::Stream => {}
         }
     }

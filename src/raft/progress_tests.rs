@@ -21,9 +21,9 @@ fn replicating() -> Progress {
 fn a_probe_waits_for_its_answer_and_is_repeated_at_heartbeat_pace() {
     let mut progress = Progress::new(index(7));
     progress.on_sent(index(8), 10);
-    progress.tick(2);
+    progress.count_ticks(1, 2);
     assert!(!progress.can_send(WINDOW));
-    progress.tick(2);
+    progress.count_ticks(1, 2);
     assert!(progress.can_send(WINDOW));
 }
 
@@ -96,8 +96,8 @@ fn requests_without_answer_are_sent_again_from_where_the_member_is() {
     progress.on_sent(index(12), 10);
     progress.on_agreement(index(8), 2);
     assert_eq!(progress.way(), Way::Replicate, "too early to call it lost");
-    progress.tick(1);
-    progress.tick(1);
+    progress.count_ticks(1, 1);
+    progress.count_ticks(1, 1);
     progress.on_agreement(index(8), 2);
     assert_eq!(progress.way(), Way::Probe);
     assert_eq!(progress.next_index(), index(9));
@@ -127,7 +127,7 @@ fn only_a_newer_round_is_news() {
     };
     let mut progress = replicating();
     progress.on_heard(heard(3));
-    progress.tick(1);
+    progress.count_ticks(1, 1);
     progress.on_heard(heard(3));
     progress.on_heard(heard(2));
     assert_eq!(progress.silent_ticks(), 1);

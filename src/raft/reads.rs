@@ -69,6 +69,11 @@ impl LeaderReads {
         self.arrived.len() + self.confirming.len() >= READS_WAITING_MAX
     }
 
+    /// Does a round wait to be started?
+    pub(crate) fn wants_round(&self) -> bool {
+        self.under_way.is_none() && !self.arrived.is_empty()
+    }
+
     /// Questions of an earlier life of that member: its new life may use their numbers again.
     pub(crate) fn forget(&mut self, member: ReplicaNumber) {
         let is_other = |asker: &Asker| match asker {
@@ -81,6 +86,18 @@ impl LeaderReads {
 }
 
 impl AskedReads {
+    /// So many ticks passed.
+    pub(crate) fn count_ticks(&mut self, ticks: u32) {
+        for asked in &mut self.waiting {
+            asked.waited_ticks = asked.waited_ticks.saturating_add(ticks);
+        }
+    }
+
+    /// For how long the oldest question has waited.
+    pub(crate) fn oldest_ticks(&self) -> Option<u32> {
+        self.waiting.front().map(|asked| asked.waited_ticks)
+    }
+
     pub(crate) fn refuse_all(self, effects: &mut Vec<Effect>) {
         for asked in self.waiting {
             effects.push(refused(asked.read, ReadRefusal::LeadershipLost));
@@ -192,7 +209,7 @@ impl Replica {
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
-        if leader.reads.arrived.is_empty() || leader.reads.under_way.is_some() {
+        if !leader.reads.wants_round() {
             return;
         }
         let reads = &mut leader.reads;
@@ -260,9 +277,6 @@ impl Replica {
             return;
         };
         let waiting = &mut follower.asked.waiting;
-        for asked in waiting.iter_mut() {
-            asked.waited_ticks += 1;
-        }
         while let Some(asked) = waiting.pop_front_if(|it| it.waited_ticks >= patience_ticks) {
             effects.push(refused(asked.read, ReadRefusal::LeadershipLost));
         }

@@ -2,7 +2,8 @@
 //!
 //! The parts of the protocol are `impl Replica` blocks in files of their own: `role` (transitions), `election`,
 //! `following` (appends and heartbeats received), `replication` (sent, and what answers prove), `reads`,
-//! `membership`, `transfer`. This file has the data, the entry points and two rules that hold everywhere:
+//! `membership`, `transfer`, `ticking` (time). This file has the data, the entry points and two rules that hold
+//! everywhere:
 //!
 //! * **Terms**: a greater term in any message is learnt in one place, [`Replica::step`] and `on_append` by
 //!   `learn_term`, before the message is looked at (thesis 3.3), but for questions that must not disturb (9.6, 4.2.3).
@@ -118,31 +119,39 @@ impl Held {
 }
 
 /// One node's member of a group.
+///
+/// Laid out as it stands here: what every heartbeat and every tick needs lies together in front, because with
+/// thousands of groups each look at one is a look at cold memory.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Replica {
     pub(crate) number: ReplicaNumber,
-    pub(crate) options: Options,
-    pub(crate) log: Log,
-    pub(crate) durability: Durability,
-    pub(crate) commit_index: Index,
-    pub(crate) stable_index: Index,
-    pub(crate) configurations: Vec<(Index, Configuration)>,
-    pub(crate) role: RoleState,
-    pub(crate) hard_state: HardState,
-    /// The hard state as last given to the log, and by which write.
-    saved: HardState,
-    saved_by: WriteId,
-    pub(crate) held: VecDeque<Held>,
-    random: Random,
+    pub(crate) applies: Applies,
+    /// Is it the only voter of the only configuration? Kept, because every tick asks.
+    pub(crate) alone: bool,
     /// Ticks since this replica started, saturating.
     pub(crate) age_ticks: u32,
     /// Ticks since a leader was heard, or the start: this long it sticks.
     pub(crate) heard_ticks: u32,
     pub(crate) election_ticks: u32,
     pub(crate) election_timeout_ticks: u32,
-    pub(crate) applies: Applies,
-    pub(crate) last_request: u64,
+    pub(crate) hard_state: HardState,
+    /// The hard state as last given to the log, and by which write.
+    saved: HardState,
+    saved_by: WriteId,
     reported: (Role, Term, Option<ReplicaNumber>),
+    pub(crate) commit_index: Index,
+    pub(crate) stable_index: Index,
+    pub(crate) role: RoleState,
+    pub(crate) durability: Durability,
+    pub(crate) log: Log,
+    pub(crate) options: Options,
+    pub(crate) configurations: Vec<(Index, Configuration)>,
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) random: Random,
+    /// Whom its host would see lead.
+    pub(crate) preferred: Option<ReplicaNumber>,
+    pub(crate) last_request: u64,
 }
 
 impl Replica {
@@ -177,6 +186,7 @@ impl Replica {
             commit_index: restored.commit_index,
             stable_index: Index::ZERO,
             configurations,
+            alone: false,
             role: RoleState::Follower(Follower::new(restored.commit_index)),
             hard_state: restored.hard_state,
             saved: restored.hard_state,
@@ -187,28 +197,16 @@ impl Replica {
             heard_ticks: 0,
             election_ticks: 0,
             election_timeout_ticks: 0,
+            preferred: None,
             applies: Applies::Yes,
             last_request: 0,
             reported: (Role::Follower, restored.hard_state.term, None),
         };
         replica.forget_old_configurations();
+        replica.note_whether_alone();
         replica.restart_election_timer();
         replica.check();
         replica
-    }
-
-    /// One tick of the shard's clock passed.
-    pub fn tick(&mut self, effects: &mut Vec<Effect>) {
-        self.age_ticks = self.age_ticks.saturating_add(1);
-        self.heard_ticks = self.heard_ticks.saturating_add(1);
-        self.durability.tick();
-        match self.role {
-            RoleState::Leader(_) => self.tick_leader(effects),
-            RoleState::Follower(_) | RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
-                self.tick_election(effects);
-            }
-        }
-        self.settle(effects);
     }
 
     /// A message arrived. Whatever it says, it does not panic: it may come from a damaged peer.
@@ -427,15 +425,6 @@ impl Replica {
             let (role, term, leader) = now;
             effects.push(Effect::RoleChanged { role, term, leader });
         }
-    }
-
-    /// Draws another timeout and starts it.
-    pub(crate) fn restart_election_timer(&mut self) {
-        self.election_ticks = 0;
-        self.election_timeout_ticks = self.random.between(
-            self.options.election_ticks_min.number(),
-            self.options.election_ticks_max.number(),
-        );
     }
 
     /// The commit index moves on.

@@ -39,41 +39,6 @@ const RECORD_HEADER_BYTES: u32 = 32;
 const LOSS_HEARTBEATS: u32 = 2;
 
 impl Replica {
-    pub(crate) fn tick_leader(&mut self, effects: &mut Vec<Effect>) {
-        let repeat_ticks = self.options.heartbeat_ticks.number();
-        let RoleState::Leader(leader) = &mut self.role else {
-            return;
-        };
-        for (_, progress) in &mut leader.members {
-            progress.tick(repeat_ticks);
-        }
-        leader.heartbeat_ticks += 1;
-        let is_heartbeat_due = leader.heartbeat_ticks >= repeat_ticks;
-        if !self.hears_a_quorum() {
-            return self.become_follower(self.hard_state.term, effects);
-        }
-        if self.is_disk_stalled() {
-            return self.hand_over(effects);
-        }
-        if is_heartbeat_due {
-            self.send_heartbeats(effects);
-        }
-        self.tick_transfer();
-    }
-
-    /// Did a quorum answer within an election timeout? Only answers count: a leader that hears questions but no
-    /// answers is not heard itself.
-    fn hears_a_quorum(&self) -> bool {
-        let RoleState::Leader(leader) = &self.role else {
-            return false;
-        };
-        let patience_ticks = self.options.election_ticks_min.number();
-        quorum::holds(self.configuration(), |number| {
-            let silent_ticks = leader.progress(number).map_or(0, Progress::silent_ticks);
-            silent_ticks < patience_ticks
-        })
-    }
-
     /// A new round, to everybody.
     pub(crate) fn send_heartbeats(&mut self, effects: &mut Vec<Effect>) {
         let (term, commit_index) = (self.hard_state.term, self.commit_index);
@@ -96,6 +61,20 @@ impl Replica {
                 message: Message::Heartbeat(heartbeat),
             });
         }
+    }
+
+    /// Would `flush` send anything? It may be called when not; it need not be.
+    #[must_use]
+    pub fn has_to_flush(&self) -> bool {
+        let RoleState::Leader(leader) = &self.role else {
+            return false;
+        };
+        let last_index = self.log.last_index();
+        let is_owed = |progress: &Progress| {
+            let has_more = progress.next_index() <= last_index || progress.way() == Way::Probe;
+            has_more && progress.can_send(self.options.window)
+        };
+        leader.reads.wants_round() || leader.members.iter().any(|(_, member)| is_owed(member))
     }
 
     /// To every member what its window lets through.

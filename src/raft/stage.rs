@@ -116,6 +116,7 @@ impl Stage {
         let options = Options {
             election_ticks_min: Ticks::new(ELECTION_TICKS),
             election_ticks_max: Ticks::new(2 * ELECTION_TICKS),
+            election_slot_ticks: Ticks::new(0),
             heartbeat_ticks: Ticks::new(HEARTBEAT_TICKS),
             append_bytes_max: 100,
             tail_entries_max: 4,

@@ -26,6 +26,19 @@ pub(crate) struct Transfer {
     is_asked: bool,
 }
 
+impl Transfer {
+    /// In how many ticks it is given up.
+    pub(crate) fn left_ticks(&self) -> u32 {
+        self.left_ticks
+    }
+
+    /// So many ticks passed. After an election timeout nothing is left of it: the leader leads on.
+    pub(crate) fn after(self, ticks: u32) -> Option<Self> {
+        let left_ticks = self.left_ticks.saturating_sub(ticks);
+        (left_ticks > 0).then_some(Self { left_ticks, ..self })
+    }
+}
+
 /// Why leadership is not handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferError {
@@ -122,19 +135,6 @@ impl Replica {
         {
             transfer.is_asked = true;
             self.send(from, message, effects);
-        }
-    }
-
-    /// After an election timeout the leader leads on.
-    pub(crate) fn tick_transfer(&mut self) {
-        let RoleState::Leader(leader) = &mut self.role else {
-            return;
-        };
-        if let Some(transfer) = &mut leader.transfer {
-            transfer.left_ticks = transfer.left_ticks.saturating_sub(1);
-            if transfer.left_ticks == 0 {
-                leader.transfer = None;
-            }
         }
     }
 

@@ -310,11 +310,6 @@ impl Outbox for RingOutbox {
         let siblings = &mut self.outgoing.borrow_mut().siblings;
         siblings.entry(shard).or_default().push_back(message);
     }
-
-    fn sibling_backlog(&self, shard: ShardId) -> usize {
-        let outgoing = self.outgoing.borrow();
-        outgoing.siblings.get(&shard).map_or(0, VecDeque::len)
-    }
 }
 
 #[cfg(test)]

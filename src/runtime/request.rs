@@ -136,9 +136,11 @@ fn fd(descriptor: &Descriptor) -> Fd {
 /// Requests that point to nothing but their operation's own bytes.
 fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entry {
     match operation {
-        Operation::Accept { listener } => opcode::AcceptMulti::new(fd(listener))
-            .flags(libc::SOCK_CLOEXEC)
-            .build(),
+        Operation::Accept { listener } => {
+            opcode::Accept::new(fd(listener), ptr::null_mut(), ptr::null_mut())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        }
         Operation::Receive { socket } => opcode::RecvMulti::new(fd(socket), RECEIVE_GROUP).build(),
         Operation::WriteDurable {
             file,
@@ -187,15 +189,7 @@ fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entr
             socket,
             parts,
             sent_bytes,
-        } => {
-            let [only] = parts.as_slice() else {
-                unreachable!("a send of {} parts has a message", parts.len())
-            };
-            let bytes = only.bytes().get(*sent_bytes..).unwrap_or_default();
-            opcode::Send::new(fd(socket), bytes.as_ptr(), size_of_bytes(bytes))
-                .flags(SEND_FLAGS)
-                .build()
-        }
+        } => send_entry(fd(socket), parts, *sent_bytes),
         Operation::Connect { .. }
         | Operation::Size { .. }
         | Operation::Pause { .. }
@@ -204,6 +198,17 @@ fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entr
             unreachable!("{operation:?} has scratch memory of its kind, see `scratch_of`")
         }
     }
+}
+
+/// A send of one part; more of them have a message, see `scratch_of`.
+fn send_entry(socket: Fd, parts: &[Part], sent_bytes: usize) -> squeue::Entry {
+    let [only] = parts else {
+        unreachable!("a send of {} parts has a message", parts.len())
+    };
+    let bytes = only.bytes().get(sent_bytes..).unwrap_or_default();
+    opcode::Send::new(socket, bytes.as_ptr(), size_of_bytes(bytes))
+        .flags(SEND_FLAGS)
+        .build()
 }
 
 /// Files of the data directory are the server's own business.

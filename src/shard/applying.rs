@@ -3,7 +3,7 @@
 //! Applying only computes. An answer leaves because a request is attached here in this process life, and for no
 //! other reason; a follower, and a replay after a restart, answer nobody.
 
-use crate::limits::{APPEND_BYTES_MAX, APPLY_BYTES_PER_TURN, OVERLOADED_RETRY_MS};
+use crate::limits::{APPLY_BYTES_PER_TURN, OVERLOADED_RETRY_MS};
 use crate::shard::Seams;
 use crate::shard::attachments::Attachment;
 use crate::shard::cold::{ColdDone, LoadFor};
@@ -59,7 +59,9 @@ impl Hosted {
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
         self.loading = Loading::UnderWay;
-        let load = means.log.load(self.group(), first, last, APPEND_BYTES_MAX);
+        let load = means
+            .log
+            .load(self.group(), first, last, APPLY_BYTES_PER_TURN);
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;
@@ -80,6 +82,7 @@ impl Hosted {
 
     /// Applies whole records, which begin behind what is applied, up to the commit index.
     fn apply_records<S: Seams>(&mut self, means: &mut Means<S>, bytes: &[u8]) {
+        means.apply_bytes_left = means.apply_bytes_left.saturating_sub(bytes.len());
         for entry in record::records(bytes) {
             let entry = entry.expect("the log lends records that it has checked");
             if entry.index() > self.replica.commit_index() || self.stopped.is_some() {

@@ -331,7 +331,7 @@ impl<S: Seams> Shard<S> {
             (Index::ZERO, configuration),
             LogTime::ZERO,
         );
-        self.groups.insert(group, hosted);
+        self.adopt(hosted);
         Ok(())
     }
 

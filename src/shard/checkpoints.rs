@@ -121,6 +121,16 @@ impl Checkpoints {
 }
 
 impl Hosted {
+    /// Is a checkpoint under way?
+    pub(crate) fn is_writing_checkpoint(&self) -> bool {
+        self.checkpoints.writing.is_some()
+    }
+
+    /// Does a checkpoint stand for entries that were not let go of yet?
+    pub(crate) fn holds_covered_entries(&self) -> bool {
+        self.checkpoints.newest > self.replica.log_floor().index
+    }
+
     /// Should a leader propose a checkpoint? When the log grew enough, or because this group holds back room: then even
     /// one that says nothing new, because the one before stands where the room is.
     pub(crate) fn wants_checkpoint(&self, holds_room: bool) -> bool {

@@ -77,6 +77,11 @@ impl<D: Disk> ColdInbox<D> {
         self.done.borrow_mut().push_back(done);
     }
 
+    /// Is nothing there?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.done.borrow().is_empty()
+    }
+
     /// Takes the oldest result.
     pub(crate) fn take(&self) -> Option<ColdDone<D>> {
         self.done.borrow_mut().pop_front()

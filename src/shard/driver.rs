@@ -8,6 +8,7 @@ use crate::shard::Seams;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
+use crate::shard::members::Members;
 use crate::shard::peers::Route;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent, Loaded, NewEntry};
@@ -15,6 +16,63 @@ use margay_raft::{AppendEntries, Effect, EntryKind, EntryView, Message, Proposed
 use margay_types::{Index, ReplicaNumber};
 
 impl Hosted {
+    /// Lets the core count the ticks that passed since its last input. It comes before every other input, so that the
+    /// core does as if it had been told of each.
+    pub(crate) fn catch_up<S: Seams>(&mut self, means: &mut Means<S>) {
+        let tick = means.alarms.tick();
+        let behind = tick - self.counted_tick;
+        if behind == 0 {
+            return;
+        }
+        self.counted_tick = tick;
+        let mut effects = std::mem::take(&mut means.effects);
+        let behind = u32::try_from(behind).expect("alarms ring long before");
+        self.replica.advance(behind, &mut effects);
+        if effects.is_empty() {
+            // Nothing was due: the alarm stands where it must.
+            means.effects = effects;
+        } else {
+            self.execute_and_see(means, effects);
+        }
+    }
+
+    /// The tick has come for which the alarm was set.
+    pub(crate) fn on_alarm<S: Seams>(&mut self, means: &mut Means<S>) {
+        if self.alarm_tick != means.alarms.tick() {
+            // It was set anew meanwhile.
+            return;
+        }
+        self.alarm_tick = u64::MAX;
+        self.catch_up(means);
+        if means.alarms.is_beat() {
+            let mut effects = std::mem::take(&mut means.effects);
+            self.replica.beat(&mut effects);
+            self.execute_and_see(means, effects);
+        }
+        self.set_alarm(means);
+    }
+
+    /// Sees to it that the alarm rings when the core is due. Events that put that off leave the alarm: it rings early.
+    pub(crate) fn set_alarm<S: Seams>(&mut self, means: &mut Means<S>) {
+        let mut due = self.counted_tick + u64::from(self.replica.ticks_until_due());
+        if self.replica.is_leader() {
+            due = due.min(means.alarms.next_beat());
+        }
+        if due < self.alarm_tick {
+            self.alarm_tick = means.alarms.set(self.group(), due);
+        }
+    }
+
+    /// That member's process was restarted.
+    pub(crate) fn on_new_life<S: Seams>(&mut self, means: &mut Means<S>, member: ReplicaNumber) {
+        self.catch_up(means);
+        self.replica.on_new_life(member);
+        if self.home() == Some(member) {
+            self.stay.restart(means.alarms.tick());
+        }
+        self.touch(means);
+    }
+
     /// A message of another member.
     pub(crate) fn on_message<S: Seams>(
         &mut self,
@@ -22,10 +80,10 @@ impl Hosted {
         from: ReplicaNumber,
         message: Message,
     ) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
-        self.execute(means, effects, &[]);
-        self.touch(means);
+        self.execute_and_see(means, effects);
     }
 
     /// Entries of the leader; `records` were checked, one by one.
@@ -40,24 +98,16 @@ impl Hosted {
         if entries.len() != records.len() {
             return;
         }
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_append(from, append, &entries, &mut effects);
         self.execute(means, effects, records);
         self.touch(means);
     }
 
-    /// A tick of the shard's clock.
-    pub(crate) fn on_tick<S: Seams>(&mut self, means: &mut Means<S>) {
-        let mut effects = std::mem::take(&mut means.effects);
-        self.replica.tick(&mut effects);
-        if !effects.is_empty() {
-            self.touch(means);
-        }
-        self.execute(means, effects, &[]);
-    }
-
     /// Everything that this group wrote up to `write` is durable.
     pub(crate) fn on_written<S: Seams>(&mut self, means: &mut Means<S>, write: WriteId) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_written(write, &mut effects);
         self.execute(means, effects, &[]);
@@ -66,9 +116,21 @@ impl Hosted {
 
     /// The turn ends: sends what its events made possible.
     pub(crate) fn flush<S: Seams>(&mut self, means: &mut Means<S>) {
+        self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.flush(&mut effects);
         self.execute(means, effects, &[]);
+    }
+
+    /// Executes the effects of a message or of a tick. The end of the turn looks at the group only if they left
+    /// something to do: most heartbeats, and answers to them, leave nothing.
+    fn execute_and_see<S: Seams>(&mut self, means: &mut Means<S>, effects: Vec<Effect>) {
+        let is_more = |effect: &Effect| !matches!(effect, Effect::Send { .. });
+        let leaves_work = effects.iter().any(is_more) || self.replica.has_to_flush();
+        self.execute(means, effects, &[]);
+        if leaves_work {
+            self.touch(means);
+        }
     }
 
     /// Executes effects one after another; `received` lends the records of the append being stepped.
@@ -78,11 +140,19 @@ impl Hosted {
         mut effects: Vec<Effect>,
         received: &[RecordView<'_>],
     ) {
-        self.follow_role(means);
+        let is_role = |effect: &Effect| matches!(effect, Effect::RoleChanged { .. });
+        let is_change = |effect: &Effect| matches!(effect, Effect::ConfigurationChanged { .. });
+        if effects.iter().any(is_role) {
+            self.follow_role(means);
+        }
+        if effects.iter().any(is_change) {
+            self.members = Members::of(self.replica.configuration());
+        }
         for effect in effects.drain(..) {
             self.execute_one(means, effect, received);
         }
         means.effects = effects;
+        self.set_alarm(means);
     }
 
     fn execute_one<S: Seams>(
@@ -142,7 +212,7 @@ impl Hosted {
             position.index,
             self.stored_last
         );
-        let log_time = self.stamp(means.now_ns);
+        let log_time = self.stamp(means.observed);
         let entry = NewEntry {
             group: self.group(),
             position,

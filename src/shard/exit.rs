@@ -60,8 +60,4 @@ impl<O: Outbox> Outbox for Exit<O> {
         assert!(shard != self.own, "a shard needs no message to itself");
         self.outbox.send_sibling(shard, message);
     }
-
-    fn sibling_backlog(&self, shard: ShardId) -> usize {
-        self.outbox.sibling_backlog(shard)
-    }
 }

@@ -59,7 +59,7 @@ impl<S: Seams> Shard<S> {
             .take(HOLDERS_NAMED_MAX)
             .map(|group| format!("group {group}, which is damaged"));
         let holding = holders.iter().take(HOLDERS_NAMED_MAX).map(|group| {
-            match self.groups.get(group).and_then(laggard) {
+            match self.groups.get(group).and_then(|hosted| laggard(hosted)) {
                 Some(member) => format!("group {group} waits for {member}"),
                 None => format!("group {group}"),
             }

@@ -15,10 +15,14 @@ use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
 use crate::shard::birth::Description;
 use crate::shard::checkpoints::Checkpoints;
+use crate::shard::homing::Stay;
+use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
+use crate::shard::members::Members;
 use crate::shard::queries::Reads;
 use crate::shard::reign::Reign;
 use crate::shard::sequencing::Sequencing;
+use crate::shard::upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::payload::Created;
 use crate::storage::{Lent, StorageError, record};
@@ -55,8 +59,20 @@ pub(crate) enum Loading {
 }
 
 /// One replica with its machine.
+///
+/// Laid out as it stands here: what every heartbeat needs lies together in front.
+#[repr(C)]
 pub(crate) struct Hosted {
-    pub(crate) identity: Identity,
+    group: GroupId,
+    /// Does it stand in the list of those that the end of the turn looks at?
+    is_touched: bool,
+    pub(crate) loading: Loading,
+    /// The tick up to which the core has counted.
+    pub(crate) counted_tick: u64,
+    /// The tick at which the shard looks at the core's time again.
+    pub(crate) alarm_tick: u64,
+    /// Where the members live, by the configuration in force.
+    pub(crate) members: Members,
     pub(crate) replica: Replica,
     pub(crate) host: Host,
     /// Why the machine applies no more.
@@ -64,7 +80,6 @@ pub(crate) struct Hosted {
     pub(crate) reign: Option<Reign>,
     pub(crate) reads: Reads,
     pub(crate) checkpoints: Checkpoints,
-    pub(crate) loading: Loading,
     /// The last entry whose record was given to the log.
     pub(crate) stored_last: Index,
     /// No entry of this log has a later log time.
@@ -73,10 +88,13 @@ pub(crate) struct Hosted {
     pub(crate) applied_configuration: (Index, Configuration),
     /// Bytes of records given to the log since the last checkpoint.
     pub(crate) bytes_since_checkpoint: u64,
+    /// How long this replica has led away from the group's home.
+    pub(crate) stay: Stay,
+    /// When the sessions must be looked at, in observed time.
+    pub(crate) upkeep_ns: u64,
     /// The last process life seen of each node with a member: another one means that it was restarted.
     pub(crate) peer_lives: BTreeMap<NodeId, ProcessLife>,
-    /// Does it stand in the list of those that the end of the turn looks at?
-    is_touched: bool,
+    pub(crate) identity: Identity,
 }
 
 impl Hosted {
@@ -89,8 +107,10 @@ impl Hosted {
         log_time_max: LogTime,
     ) -> Self {
         let stored_last = replica.last_index();
+        let members = Members::of(replica.configuration());
         let log_time_max = log_time_max.max(host.log_time());
         Self {
+            group: identity.group,
             identity,
             replica,
             host,
@@ -104,6 +124,11 @@ impl Hosted {
             applied_configuration,
             bytes_since_checkpoint: 0,
             peer_lives: BTreeMap::new(),
+            members,
+            stay: Stay::default(),
+            counted_tick: 0,
+            alarm_tick: u64::MAX,
+            upkeep_ns: upkeep::NEVER,
             is_touched: false,
         }
     }
@@ -123,7 +148,7 @@ impl Hosted {
 
     /// The group.
     pub(crate) fn group(&self) -> GroupId {
-        self.identity.group
+        self.group
     }
 
     /// Counts forced recoveries of the group: with its id, its incarnation.
@@ -142,7 +167,9 @@ impl Hosted {
 
     /// The node that holds a member, by the configurations that this replica knows.
     pub(crate) fn node_of(&self, number: ReplicaNumber) -> Option<NodeId> {
-        self.replica.configuration().node_of(number)
+        let node = self.members.node_of(number);
+        debug_assert_eq!(node, self.replica.configuration().node_of(number));
+        node
     }
 
     /// The node that leads, as far as it is known.
@@ -170,6 +197,7 @@ impl Hosted {
             message: error.to_string(),
         };
         self.on_stopped(means, stopped);
+        self.touch(means);
     }
 
     /// What every answer of this group begins with.
@@ -206,11 +234,12 @@ impl Hosted {
             }
         }
         if let Some(term) = led {
+            self.stay.begin(means.alarms.tick(), means.homing_ticks);
             let sequencing = self.sequencing_of_tail(means);
             self.reign = Some(Reign::new(
                 term,
                 self.log_time_max,
-                means.now_ns,
+                means.observed,
                 sequencing,
             ));
         }
@@ -258,9 +287,9 @@ impl Hosted {
     ///
     /// # Panics
     /// When this replica does not lead.
-    pub(crate) fn stamp(&mut self, now_ns: u64) -> LogTime {
-        let reign = self.reign.as_mut().expect("only a leader stamps entries");
-        let stamped = reign.clock.observe(now_ns);
+    pub(crate) fn stamp(&mut self, observed: Observed) -> LogTime {
+        let reign = self.reign.as_ref().expect("only a leader stamps entries");
+        let stamped = reign.clock.now(observed);
         assert!(
             stamped >= self.log_time_max,
             "log time goes back from {} to {stamped}",
@@ -286,6 +315,27 @@ impl Hosted {
         }
     }
 
+    /// Is there something that the shard must see to now and then?
+    pub(crate) fn wants_a_look(&self) -> bool {
+        let leads = self.reign.is_some();
+        !self.reads.is_empty()
+            || self.is_writing_checkpoint()
+            || self.holds_covered_entries()
+            || (leads && (self.stopped.is_some() || self.wants_checkpoint(false)))
+    }
+
+    /// Sees to what needs no event to be due. `holds_room`: entries of this group keep the log from freeing a segment.
+    pub(crate) fn look_after<S: Seams>(&mut self, means: &mut Means<S>, holds_room: bool) {
+        self.catch_up(means);
+        self.reads.expire(self.head(), means);
+        self.hand_over_if_stopped(means);
+        self.release_entries(means);
+        self.go_on_with_checkpoint(means);
+        if self.wants_checkpoint(holds_room) {
+            self.propose_checkpoint(means);
+        }
+    }
+
     /// Gives leadership to the voter that has most of the log among those that were heard from and are `fit`, if this
     /// replica leads and there is one.
     pub(crate) fn hand_over<S: Seams>(
@@ -293,6 +343,7 @@ impl Hosted {
         means: &mut Means<S>,
         is_fit: impl Fn(&MemberProgress) -> bool,
     ) {
+        self.catch_up(means);
         if self.replica.is_transferring() {
             return;
         }

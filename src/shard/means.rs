@@ -1,13 +1,16 @@
 //! What all groups of a shard share while they work: the log, the ways out, the clock, and buffers used again.
 
 use crate::shard::Seams;
+use crate::shard::alarms::Alarms;
 use crate::shard::attachments::{Attachment, Attachments, NotAttached};
 use crate::shard::cold::ColdInbox;
 use crate::shard::exit::Exit;
+use crate::shard::log_clock::Observed;
 use crate::shard::outbox::{ConnectionId, Outbox};
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::siblings::SiblingMessage;
+use crate::shard::upkeep::Upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::{Log, StorageError};
 use margay_machine::Answers;
@@ -28,6 +31,14 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) clock: S::Clock,
     /// The time of this turn: every event of a turn happens at one time.
     pub(crate) now_ns: u64,
+    /// What log time grows by.
+    pub(crate) observed: Observed,
+    /// Which groups are told of which tick.
+    pub(crate) alarms: Alarms,
+    /// For so many ticks a leader that is not at home leads before it hands over.
+    pub(crate) homing_ticks: u64,
+    /// Which groups the shard looks after by itself.
+    pub(crate) upkeep: Upkeep,
     /// The other nodes.
     pub(crate) peers: Peers,
     /// Sessions on connections.
@@ -42,6 +53,8 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) answers: Answers,
     /// Groups to which something happened, each once.
     pub(crate) touched: Vec<GroupId>,
+    /// Bytes of entries that machines may still apply in this turn.
+    pub(crate) apply_bytes_left: usize,
     /// The first failure of the log in this turn: the shard ends with it.
     pub(crate) failure: Option<StorageError>,
 }

@@ -23,6 +23,7 @@
 //! Not done: changes of members, refills from a checkpoint (until then no entry goes that some member lacks), the
 //! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
+mod alarms;
 mod applying;
 mod attachments;
 mod birth;
@@ -35,10 +36,12 @@ mod cold;
 mod driver;
 mod exit;
 mod health;
+mod homing;
 mod hosted;
 mod inspection;
 mod log_clock;
 mod means;
+mod members;
 mod operators;
 pub mod outbox;
 mod peers;
@@ -56,7 +59,10 @@ mod sessions;
 mod shard;
 mod sibling_births;
 pub mod siblings;
+mod status;
 mod surveys;
+mod ticks;
+mod upkeep;
 mod waiters;
 
 pub use boot::{BootError, BootPlace, Node, boot, prepare};

@@ -60,7 +60,4 @@ pub trait Outbox {
     /// Sends a message to another shard of this node. None is lost while the process lives, and those from one shard
     /// to another arrive in their order.
     fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage);
-
-    /// Messages for another shard of this node that it has not taken.
-    fn sibling_backlog(&self, shard: ShardId) -> usize;
 }

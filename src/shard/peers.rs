@@ -189,9 +189,10 @@ impl<S: Seams> Shard<S> {
     /// A connection to a peer stands. It concerns the groups that live on that very shard there.
     pub fn on_peer_up(&mut self, peer: PeerId, life: ProcessLife) {
         self.means.peers.on_up(peer);
-        let peers = &self.means.peers;
-        let groups = self.groups.iter_mut();
-        for (_, hosted) in groups.filter(|(group, _)| peers.peer_of(peer.node, **group) == peer) {
+        for (group, hosted) in &mut self.groups {
+            if self.means.peers.peer_of(peer.node, *group) != peer {
+                continue;
+            }
             let numbers: Vec<_> = hosted
                 .replica
                 .configuration()
@@ -203,7 +204,7 @@ impl<S: Seams> Shard<S> {
                 continue;
             }
             for number in numbers {
-                hosted.replica.on_new_life(number);
+                hosted.on_new_life(&mut self.means, number);
             }
         }
     }

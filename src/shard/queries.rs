@@ -69,6 +69,11 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
+    /// Does any wait?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
     }

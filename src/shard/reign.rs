@@ -1,6 +1,6 @@
 //! What only a leader knows of its group; it begins and ends with the term in which this replica leads.
 
-use crate::shard::log_clock::LogClock;
+use crate::shard::log_clock::{LogClock, Observed};
 use crate::shard::sequencing::Sequencing;
 use crate::shard::waiters::Waiters;
 use margay_machine::KeepAlives;
@@ -26,10 +26,15 @@ pub(crate) struct Reign {
 
 impl Reign {
     /// A reign begins on top of a log whose last entry carries `inherited`.
-    pub(crate) fn new(term: Term, inherited: LogTime, now_ns: u64, sequencing: Sequencing) -> Self {
+    pub(crate) fn new(
+        term: Term,
+        inherited: LogTime,
+        observed: Observed,
+        sequencing: Sequencing,
+    ) -> Self {
         Self {
             term,
-            clock: LogClock::new(inherited, now_ns),
+            clock: LogClock::new(inherited, observed),
             sequencing,
             waiters: Waiters::default(),
             keep_alives: KeepAlives::new(),

@@ -8,6 +8,8 @@ use crate::shard::Seams;
 use crate::shard::attachments::Attachment;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
+use crate::shard::reign::Reign;
+use crate::shard::upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::record;
 use margay_machine::{
@@ -129,8 +131,9 @@ impl Hosted {
         let acknowledged_below = item.acknowledged_below.min(view.applied.next());
         let acknowledged_below = acknowledged_below.max(SequenceNumber::new(1));
         let refresh = Refresh::new(session, acknowledged_below, item.events_received);
-        let now = reign.clock.observe(means.now_ns);
+        let now = reign.clock.now(means.observed);
         reign.keep_alives.on_keep_alive(&self.host, refresh, now);
+        self.arrange_upkeep(means);
         Ok(())
     }
 
@@ -161,18 +164,54 @@ impl Hosted {
         Ok(())
     }
 
+    /// Sees to it that the group is looked after when it next has something to keep.
+    pub(crate) fn arrange_upkeep<S: Seams>(&mut self, means: &mut Means<S>) {
+        let at = self.sessions_due(means.observed.ns());
+        if at < self.upkeep_ns {
+            means.upkeep.set_time(self.group(), self.upkeep_ns, at);
+            self.upkeep_ns = at;
+        }
+        if self.wants_a_look() {
+            means.upkeep.add(self.group());
+        }
+    }
+
+    /// May this leader see to its sessions now? While an entry about them is not applied, its outcome is not known.
+    fn may_keep_house(&self) -> bool {
+        let applied = self.host.applied_index();
+        let is_free = |reign: &Reign| reign.housekeeping <= applied;
+        self.reign.as_ref().is_some_and(is_free)
+            && self.has_applied_own_term()
+            && self.stopped.is_none()
+    }
+
+    /// When a refresh or an expiry is due, in observed time, but in a later turn than this.
+    fn sessions_due(&self, observed_ns: u64) -> u64 {
+        let Some(reign) = self.reign.as_ref().filter(|_| self.may_keep_house()) else {
+            return upkeep::NEVER;
+        };
+        let due = [reign.keep_alives.due_at(), self.host.next_expiry_at()];
+        let due = due.into_iter().flatten().min();
+        due.map_or(upkeep::NEVER, |due| {
+            reign.clock.observed_at(due).max(observed_ns + 1)
+        })
+    }
+
     /// What a leader owes its sessions: refreshes that are due, and the end of those not heard from. Called when all
     /// input of the turn was handled, so that nobody expires whose word had arrived.
     pub(crate) fn keep_house<S: Seams>(&mut self, means: &mut Means<S>) {
-        let applied = self.host.applied_index();
-        if !self.has_applied_own_term() || self.stopped.is_some() {
+        self.upkeep_ns = upkeep::NEVER;
+        self.keep_sessions(means);
+        self.arrange_upkeep(means);
+    }
+
+    fn keep_sessions<S: Seams>(&mut self, means: &mut Means<S>) {
+        if !self.may_keep_house() {
             return;
         }
+        self.catch_up(means);
         let Some(reign) = &mut self.reign else { return };
-        let now = reign.clock.observe(means.now_ns);
-        if reign.housekeeping > applied {
-            return;
-        }
+        let now = reign.clock.now(means.observed);
         let due_at = reign.keep_alives.due_at();
         // What was heard is taken from where it waits only when it can be written down.
         if due_at.is_some_and(|at| at <= now) && !self.can_refresh(means) {

@@ -2,25 +2,29 @@
 //!
 //! ```text
 //!   begin_turn   one time for all events of the turn; results of cold work
-//!   on_*         frames, completed writes, ticks: each steps one group, and its effects are executed at once
-//!   end_turn     1 appends to followers              2 the open batch is submitted
+//!   on_*         frames, completed writes: each steps one group, and its effects are executed at once
+//!   end_turn     0 ticks, told to whom they are due
+//!                1 appends to followers              2 the open batch is submitted
 //!                3 committed entries are applied, answers go out
 //!                4 what that made possible: 1 and 2 again, and messages gathered for peers go out
 //! ```
 
-use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, STOP_TICKS};
+use crate::limits::{SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS};
+use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
 use crate::shard::birth::Birth;
 use crate::shard::births::Births;
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
 use crate::shard::exit::Exit;
 use crate::shard::hosted::{Hosted, Identity};
+use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
 use crate::shard::siblings::{Siblings, Word};
 use crate::shard::surveys::Surveys;
+use crate::shard::upkeep::Upkeep;
 use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
@@ -52,6 +56,8 @@ pub struct NodeFacts {
     pub io: IoSettings,
     /// Timeouts and windows of its replicas.
     pub raft: Options,
+    /// For so many ticks a leader that is not its group's home leads before it hands over.
+    pub homing_ticks: u64,
     /// Differs between all lives of all nodes: seeds election timeouts.
     pub seed: u64,
     /// This shard.
@@ -103,7 +109,8 @@ pub struct Shard<S: Seams> {
     pub(crate) registry: Registry,
     pub(crate) manifest: NodeManifest,
     pub(crate) manifest_files: Option<ManifestFiles<S::Disk>>,
-    pub(crate) groups: BTreeMap<GroupId, Hosted>,
+    /// Each in a box: so the way to one of thousands leads through few lines of memory.
+    pub(crate) groups: BTreeMap<GroupId, Box<Hosted>>,
     /// Replicas whose damage must be repaired first: they take no part in anything.
     pub(crate) damaged: Vec<DamagedGroup>,
     pub(crate) means: Means<S>,
@@ -115,10 +122,11 @@ pub struct Shard<S: Seams> {
     pub(crate) started_ns: u64,
     pub(crate) turns: u64,
     pub(crate) requests: u64,
-    ticks: u64,
-    /// Did this turn have a tick? Its housekeeping comes when all input was handled.
-    has_ticked: bool,
-    stop_by_ticks: Option<u64>,
+    /// The last group of which it was asked whether it should go home.
+    pub(crate) looked_at: GroupId,
+    /// Ticks of this turn that nobody was told of yet.
+    pub(crate) ticks_to_tell: u64,
+    pub(crate) stop_by_ticks: Option<u64>,
     failed: Option<ShardError>,
 }
 
@@ -139,6 +147,10 @@ impl<S: Seams> Shard<S> {
             outbox: Exit::new(outbox, facts.shard),
             clock,
             now_ns,
+            observed: Observed::new(now_ns),
+            alarms: Alarms::new(u64::from(facts.raft.heartbeat_ticks.number())),
+            homing_ticks: facts.homing_ticks,
+            upkeep: Upkeep::default(),
             peers: Peers::default(),
             attachments: Attachments::new(facts.shard, facts.shard_count),
             responses: Responses::default(),
@@ -146,6 +158,7 @@ impl<S: Seams> Shard<S> {
             effects: Vec::new(),
             answers: Answers::new(),
             touched: Vec::new(),
+            apply_bytes_left: SHARD_APPLY_BYTES_PER_TURN,
             failure: None,
         };
         let created_up_to = restored.manifest.created_up_to;
@@ -164,8 +177,8 @@ impl<S: Seams> Shard<S> {
             started_ns: now_ns,
             turns: 0,
             requests: 0,
-            ticks: 0,
-            has_ticked: false,
+            looked_at: GroupId::SYSTEM,
+            ticks_to_tell: 0,
             stop_by_ticks: None,
             failed: None,
         };
@@ -231,7 +244,18 @@ impl<S: Seams> Shard<S> {
         hosted
             .checkpoints
             .on_restored(checkpoint, found.checkpoint_bytes);
-        self.groups.insert(group, hosted);
+        self.adopt(hosted);
+    }
+
+    /// A replica joins the shard: its time begins, and the shard looks after it.
+    pub(crate) fn adopt(&mut self, mut hosted: Hosted) {
+        hosted.counted_tick = self.means.alarms.tick();
+        if let Some(home) = hosted.home() {
+            hosted.replica.prefer(home);
+        }
+        hosted.set_alarm(&mut self.means);
+        hosted.arrange_upkeep(&mut self.means);
+        self.groups.insert(hosted.group(), Box::new(hosted));
     }
 
     /// A seed that differs between the replicas of a group.
@@ -248,7 +272,8 @@ impl<S: Seams> Shard<S> {
             return Err(Refusal::NotFormed);
         }
         let hosted = self.groups.get_mut(&group).ok_or(Refusal::UnknownGroup)?;
-        Ok((hosted, &mut self.means))
+        hosted.catch_up(&mut self.means);
+        Ok((&mut **hosted, &mut self.means))
     }
 
     /// Group 0, and the means that all groups share.
@@ -260,9 +285,15 @@ impl<S: Seams> Shard<S> {
     pub fn begin_turn(&mut self) {
         self.turns += 1;
         self.means.now_ns = self.means.clock.now_ns().max(self.means.now_ns);
-        while let Some(done) = self.means.cold.take() {
+        self.means.observed.observe(self.means.now_ns);
+        self.means.apply_bytes_left = SHARD_APPLY_BYTES_PER_TURN;
+        while self.means.apply_bytes_left > 0
+            && let Some(done) = self.means.cold.take()
+        {
             self.on_cold_done(done);
         }
+        // What comes from disk has a share of its own, or it would starve what is in memory.
+        self.means.apply_bytes_left = SHARD_APPLY_BYTES_PER_TURN;
     }
 
     fn on_cold_done(&mut self, done: ColdDone<S::Disk>) {
@@ -300,38 +331,6 @@ impl<S: Seams> Shard<S> {
         }
     }
 
-    /// A tick of 10 ms passed.
-    pub fn on_tick(&mut self) {
-        self.ticks += 1;
-        self.has_ticked = true;
-        let keeps_house = self.ticks.is_multiple_of(HOUSE_TICKS);
-        for hosted in self.groups.values_mut() {
-            hosted.on_tick(&mut self.means);
-            if keeps_house {
-                hosted.reads.expire(hosted.head(), &mut self.means);
-                hosted.hand_over_if_stopped(&mut self.means);
-                if self.stop_by_ticks.is_some() {
-                    hosted.hand_over(&mut self.means, |_| true);
-                }
-            }
-        }
-        let idle = std::time::Duration::from_nanos(crate::limits::TICK_NS);
-        let told = self.means.log.on_idle(idle);
-        self.means.note(told);
-        if keeps_house {
-            self.keep_room();
-            if !self.births.waiting.is_empty() {
-                self.bear_waiting();
-            }
-            self.end_late_surveys();
-        }
-    }
-
-    /// Ticks of this process so far.
-    pub(crate) const fn ticks(&self) -> u64 {
-        self.ticks
-    }
-
     /// A write of the log returned.
     pub fn on_written(&mut self, token: WriteToken, result: io::Result<usize>) {
         let durable = match self.means.log.on_written(token, result) {
@@ -355,11 +354,7 @@ impl<S: Seams> Shard<S> {
         if self.failed.is_some() {
             return;
         }
-        if std::mem::take(&mut self.has_ticked) {
-            for hosted in self.groups.values_mut() {
-                hosted.keep_house(&mut self.means);
-            }
-        }
+        self.tell_ticks();
         if let Some(error) = self.means.failure.take() {
             // What was refused is not in the log: nothing of this turn may be sent or applied.
             self.fail(error.into());
@@ -368,12 +363,7 @@ impl<S: Seams> Shard<S> {
         let touched = std::mem::take(&mut self.means.touched);
         self.flush_groups(&touched);
         self.submit();
-        for group in &touched {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.apply_committed(&mut self.means);
-                hosted.write_checkpoint(&mut self.means);
-            }
-        }
+        self.apply_groups(&touched);
         if self.births.stalled().is_some() || touched.contains(&GroupId::SYSTEM) {
             self.carry_out_creations();
         }
@@ -385,33 +375,38 @@ impl<S: Seams> Shard<S> {
             }
         }
         self.submit();
+        self.tell_taken();
         self.means.flush_peers();
         if let Some(error) = self.means.failure.take() {
             self.fail(error.into());
         }
     }
 
+    /// Lets machines apply, up to what a turn allows. Groups for which nothing is left come first in the next turn,
+    /// before those that have had a share and want more: nobody starves, and nobody's heartbeats wait for long.
+    fn apply_groups(&mut self, touched: &[GroupId]) {
+        let mut left = touched.iter();
+        while self.means.apply_bytes_left > 0
+            && let Some(group) = left.next()
+        {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.apply_committed(&mut self.means);
+                hosted.write_checkpoint(&mut self.means);
+                hosted.arrange_upkeep(&mut self.means);
+            }
+        }
+        let served = std::mem::take(&mut self.means.touched);
+        for group in left {
+            if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.touch(&mut self.means);
+            }
+        }
+        self.means.touched.extend(served);
+    }
+
     fn submit(&mut self) {
         let submitted = self.means.log.submit();
         self.means.note(submitted);
-    }
-
-    /// Frees what nobody needs, and asks for checkpoints of those that hold room.
-    fn keep_room(&mut self) {
-        let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
-                self.means.log.oldest_holders_for_checkpoint()
-            }
-            _ => Vec::new(),
-        };
-        for (group, hosted) in &mut self.groups {
-            hosted.release_entries(&mut self.means);
-            hosted.go_on_with_checkpoint(&mut self.means);
-            if hosted.wants_checkpoint(holders.contains(group)) {
-                hosted.propose_checkpoint(&mut self.means);
-            }
-        }
-        self.means.log.tend();
     }
 
     /// Sends what the turn made possible. After a write that the log refused nothing is sent: the entry is not there.
@@ -429,15 +424,14 @@ impl<S: Seams> Shard<S> {
 
     /// Is there more to do although nothing new has come, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
-        !self.means.touched.is_empty()
+        !self.means.touched.is_empty() || !self.means.cold.is_empty()
     }
 
     /// The process is asked to end: hand over what is led, and take no new leadership.
     pub fn request_stop(&mut self) {
-        self.stop_by_ticks.get_or_insert(self.ticks + STOP_TICKS);
-        for hosted in self.groups.values_mut() {
-            hosted.hand_over(&mut self.means, |_| true);
-        }
+        let until = self.means.alarms.tick() + STOP_TICKS;
+        self.stop_by_ticks.get_or_insert(until);
+        self.hand_over_all();
     }
 
     /// Has everything been handed over, or was it tried long enough?
@@ -448,7 +442,8 @@ impl<S: Seams> Shard<S> {
         let is_shared_leader = |hosted: &Hosted| {
             hosted.replica.is_leader() && hosted.replica.configuration().voters.len() > 1
         };
-        self.ticks >= until || !self.groups.values().any(is_shared_leader)
+        self.means.alarms.tick() >= until
+            || !self.groups.values().any(|hosted| is_shared_leader(hosted))
     }
 
     /// Why this shard cannot go on, once.

@@ -10,7 +10,7 @@
 //!
 //! Shards share nothing. Shard 0 has group 0 and the node's manifest; what the others need to know of these it says.
 
-use crate::limits::{HOPS_WAITING_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS};
+use crate::limits::{HOP_BYTES_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS};
 use crate::shard::Seams;
 use crate::shard::birth::Birth;
 use crate::shard::outbox::{ConnectionId, Outbox};
@@ -46,6 +46,8 @@ pub(crate) enum Word {
         /// The whole frame.
         bytes: Vec<u8>,
     },
+    /// So many bytes of frames were taken: others may hop.
+    Taken(usize),
     /// A client of the sender is gone.
     Gone(ConnectionId),
     /// Frames for a client that is connected to the receiver.
@@ -93,6 +95,10 @@ pub(crate) struct Siblings {
     ready: BTreeSet<ShardId>,
     /// To which shards frames of a connection have hopped: they are told when it ends.
     hopped: BTreeMap<ConnectionId, BTreeSet<ShardId>>,
+    /// Bytes of frames that hopped to a shard, and that it has not taken.
+    under_way: BTreeMap<ShardId, usize>,
+    /// Bytes of frames taken in this turn, by the shard that they came from.
+    taken: BTreeMap<ShardId, usize>,
     /// Requests that came in through another shard.
     pub(crate) hopped_requests: u64,
 }
@@ -134,7 +140,16 @@ impl<S: Seams> Shard<S> {
             Word::Ready => {
                 self.siblings.ready.insert(from);
             }
-            Word::Frame { connection, bytes } => self.on_hopped(connection, &bytes),
+            Word::Frame { connection, bytes } => {
+                *self.siblings.taken.entry(from).or_default() += bytes.len();
+                self.on_hopped(connection, &bytes);
+            }
+            Word::Taken(bytes) => {
+                let under_way = self.siblings.under_way.entry(from).or_default();
+                *under_way = under_way
+                    .checked_sub(bytes)
+                    .expect("no more is taken than has hopped");
+            }
             Word::Gone(connection) => self.means.attachments.on_closed(connection),
             Word::Answer { connection, bytes } => self.means.send_client(connection, &bytes),
             Word::Close(connection) => self.means.outbox.close(connection),
@@ -163,6 +178,14 @@ impl<S: Seams> Shard<S> {
         }
         for frame in Splitter::default().split(bytes).flatten() {
             self.take_client_frame(connection, &frame);
+        }
+    }
+
+    /// The turn ends: whoever sent frames may send more.
+    pub(crate) fn tell_taken(&mut self) {
+        for (shard, bytes) in std::mem::take(&mut self.siblings.taken) {
+            self.means
+                .send_sibling(shard, SiblingMessage(Word::Taken(bytes)));
         }
     }
 
@@ -222,11 +245,13 @@ impl<S: Seams> Shard<S> {
                 retry_after_ms: NOT_READY_RETRY_MS,
             });
         }
-        if self.means.outbox.sibling_backlog(shard) >= HOPS_WAITING_MAX {
+        let under_way = self.siblings.under_way.entry(shard).or_default();
+        if *under_way + bytes.len() > HOP_BYTES_MAX {
             return Err(Refusal::Overloaded {
                 retry_after_ms: OVERLOADED_RETRY_MS,
             });
         }
+        *under_way += bytes.len();
         self.siblings
             .hopped
             .entry(connection)

@@ -88,7 +88,7 @@ impl<S: Seams> Shard<S> {
             to,
             question,
             parts: BTreeMap::from([(self.facts.shard, own)]),
-            until_ticks: self.ticks() + SURVEY_TICKS,
+            until_ticks: self.means.alarms.tick() + SURVEY_TICKS,
         };
         self.surveys.open.insert(number, survey);
         self.tell_siblings(|| Word::Asked {
@@ -117,7 +117,7 @@ impl<S: Seams> Shard<S> {
 
     /// Ends the surveys whose time is up.
     pub(crate) fn end_late_surveys(&mut self) {
-        let now = self.ticks();
+        let now = self.means.alarms.tick();
         let late = self.surveys.open.iter();
         let late: Vec<u64> = late
             .filter(|(_, survey)| survey.until_ticks <= now)

@@ -4,6 +4,7 @@
 use crate::history::{AnsweredQuery, Asked, DoneCommand, History, Question};
 use crate::network::{ConnectionNumber, Keep, Network, Order, Parcel, Place, between};
 use crate::news::News;
+use crate::sockets::forget_shard;
 use crate::trace::Trace;
 use crate::workload::{
     MachineKind, OwnSession, Submitted, WorkloadOptions, draw_command, draw_query, unknown_command,
@@ -31,6 +32,8 @@ struct PendingQuery {
 
 /// A client.
 pub struct Client {
+    /// Do its hellos name shards? Those of a simpler client do not, and its frames hop.
+    names_shards: bool,
     /// Where it is.
     pub place: Place,
     protocol: Protocol,
@@ -69,6 +72,7 @@ impl Client {
             1 => ReadFrom::Any,
             _ => ReadFrom::Leader,
         };
+        let names_shards = random.chance(2, 3);
         let settings = Options {
             read_from,
             session_timeout_ms: options.session_timeout_ms,
@@ -77,6 +81,7 @@ impl Client {
         };
         let protocol = Protocol::new(settings, endpoints, ClientId::new(id), random.next_number());
         Self {
+            names_shards,
             place,
             protocol,
             options,
@@ -172,7 +177,10 @@ impl Client {
             dialed.push((number, node));
         }
         while let Some(connection) = self.protocol.next_unsent() {
-            let bytes = self.protocol.unsent(connection).to_vec();
+            let mut bytes = self.protocol.unsent(connection).to_vec();
+            if !self.names_shards {
+                forget_shard(&mut bytes);
+            }
             if let Some(number) = self.numbers.get(&connection) {
                 network.send(now_ns, *number, self.place, &bytes);
             }

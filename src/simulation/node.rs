@@ -417,6 +417,12 @@ impl Node {
                 device: "virtual".to_owned(),
             },
             raft: margay_raft::Options::default(),
+            // In a third of all lives leadership moves all the time.
+            homing_ticks: match self.process_life().number() % 3 {
+                0 => 30,
+                1 => 300,
+                _ => margay::limits::HOMING_TICKS,
+            },
             seed: self.seed
                 ^ self
                     .process_life()

@@ -118,8 +118,4 @@ impl Outbox for VirtualOutbox {
         let siblings = &mut self.0.borrow_mut().outgoing.siblings;
         siblings.push((shard, message));
     }
-
-    fn sibling_backlog(&self, _: ShardId) -> usize {
-        self.0.borrow().outgoing.siblings.len()
-    }
 }

@@ -345,3 +345,15 @@ fn judge_answer(
         && hello.from_shard == dialed.shard;
     is_it.then_some(Some(dialed)).ok_or(Code::OtherNode)
 }
+
+/// The hello that a client begins a connection with asks for whichever shard.
+pub(crate) fn forget_shard(bytes: &mut [u8]) {
+    let hello = bytes.first_chunk::<HELLO_BYTES>();
+    if let Some(Ok(hello)) = hello.map(Hello::decode) {
+        let any = Hello {
+            to_shard: ShardId::ANY,
+            ..hello
+        };
+        bytes[..HELLO_BYTES].copy_from_slice(&any.encode());
+    }
+}

@@ -1,7 +1,8 @@
 //! The files of nodes that real servers wrote, looked at while these do not run: whole, torn and damaged.
 
+use crate::harness::is_root;
 use crate::harness::{Cluster, Load, Node, Shape, eventually, margay, text};
-use crate::refusals::{behind_mount, demand, is_root};
+use crate::refusals::{behind_mount, demand};
 use margay_types::GroupId;
 use serde_json::Value;
 use std::fs::{self, OpenOptions, Permissions};

@@ -29,6 +29,14 @@ fn stranger(bytes: &'static [u8]) -> (SocketAddr, thread::JoinHandle<()>) {
 fn a_node_that_is_not_there_is_named() {
     let address = closed_port().to_string();
     margay(&["status", "-e", &address]).fails_with(4, &["M141", &address]);
+    for verb in [
+        &["health"][..],
+        &["node", "list"],
+        &["group", "list"],
+        &["group", "show", "1"],
+    ] {
+        margay(&[verb, &["-e", &address]].concat()).fails_with(4, &["M141", &address]);
+    }
     let create = ["keyspace", "create", "a", "--machine", "kv", "-e", &address];
     margay(&create).fails_with(4, &["M141", &address]);
 }
@@ -79,4 +87,11 @@ fn a_bootstrap_with_a_name_twice_is_usage() {
     let nodes = "127.0.0.1:7400,127.0.0.1:7401,127.0.0.1";
     let run = margay(&["bootstrap", "--name", "prod", "--nodes", nodes]);
     run.fails_with(2, &["M151", "127.0.0.1:7400"]);
+}
+
+#[test]
+fn waiting_for_health_ends_with_the_timeout_and_says_why_nobody_knows() {
+    let address = closed_port().to_string();
+    let run = margay(&["health", "--wait", "-e", &address, "--timeout", "200ms"]);
+    run.fails_with(4, &["M141", &address]);
 }

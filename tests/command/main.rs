@@ -4,6 +4,7 @@ mod check;
 mod cluster;
 mod config;
 mod data_directory;
+mod dev;
 mod explain;
 mod inspect;
 mod parsing;

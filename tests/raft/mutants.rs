@@ -31,10 +31,7 @@ const BY_SCRIPT: [(&str, &str); 14] = [
         "commit-past-proof",
         "a_follower_commits_only_what_the_leader_proved",
     ),
-    (
-        "quorum-of-half",
-        "a_deposed_leader_serves_no_read",
-    ),
+    ("quorum-of-half", "a_deposed_leader_serves_no_read"),
     (
         "old-term-by-counting",
         "a_leader_counts_only_entries_of_its_term",

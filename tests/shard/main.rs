@@ -10,6 +10,7 @@
 mod births;
 mod client;
 mod exactly_once;
+mod fairness;
 mod formation;
 mod machine;
 #[cfg(feature = "mutants")]
@@ -18,5 +19,6 @@ mod reads;
 mod restarts;
 mod room;
 mod sessions;
+mod spreading;
 mod stopping;
 mod world;

@@ -9,7 +9,7 @@ use margay::storage::{LogOptions, Slice};
 use margay_simulation::booting::write_blank;
 use margay_simulation::disk::{Completion, DiskOptions, VirtualDisk};
 use margay_simulation::disk_fault::{Fate, Loss};
-use margay_types::{Incarnation, NodeId, ProcessLife, ShardId};
+use margay_types::{GroupId, Incarnation, Index, NodeId, ProcessLife, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::{Genesis, GenesisNode};
@@ -81,10 +81,6 @@ impl Outbox for TestOutbox {
     fn send_sibling(&mut self, shard: ShardId, _: SiblingMessage) {
         unreachable!("a node of one shard has no shard {shard}")
     }
-
-    fn sibling_backlog(&self, _: ShardId) -> usize {
-        0
-    }
 }
 
 /// Small, so that a test fills segments and pools in a moment.
@@ -110,6 +106,8 @@ pub(crate) struct Node {
     pub(crate) holds_writes: bool,
     /// It has no turns.
     pub(crate) is_paused: bool,
+    /// What its turns came to, one by one, if somebody watches.
+    pub(crate) watched: Option<Vec<Turn>>,
     pub(crate) incarnation: Incarnation,
     held: Vec<Completion>,
     life: u64,
@@ -117,6 +115,34 @@ pub(crate) struct Node {
     clock: TestClock,
     from_peers: Vec<(PeerId, Vec<u8>)>,
     from_clients: Vec<(ConnectionId, Vec<u8>)>,
+}
+
+/// How a node stands at the end of a turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    /// Of each group: what is applied, and what is committed.
+    pub(crate) groups: BTreeMap<GroupId, (Index, Index)>,
+    /// Bytes for other nodes since the step began.
+    pub(crate) peer_bytes: usize,
+}
+
+impl Turn {
+    fn of(shard: &Shard<TestSeams>, outbox: &TestOutbox) -> Self {
+        let groups = shard.replicas().map(|view| {
+            let (applied, committed) = (view.host.applied_index(), view.replica.commit_index());
+            (view.group, (applied, committed))
+        });
+        Self {
+            groups: groups.collect(),
+            peer_bytes: outbox.0.borrow().peers.values().map(Vec::len).sum(),
+        }
+    }
+
+    /// Is something committed and not applied?
+    pub(crate) fn is_behind(&self, group: GroupId) -> bool {
+        let (applied, committed) = self.groups[&group];
+        applied < committed
+    }
 }
 
 /// All nodes; number `n` has place `n - 1`.
@@ -301,6 +327,7 @@ impl Node {
             shard: None,
             holds_writes: false,
             is_paused: false,
+            watched: None,
             incarnation,
             held: Vec::new(),
             life: 0,
@@ -347,6 +374,7 @@ impl Node {
                 device: "virtual".to_owned(),
             },
             raft: margay_raft::Options::default(),
+            homing_ticks: margay::limits::HOMING_TICKS,
             seed: life.number() * 7919,
             shard: ShardId::FIRST,
             shard_count: 1,
@@ -397,6 +425,9 @@ impl Node {
             }
             is_first = false;
             shard.end_turn();
+            if let Some(watched) = &mut self.watched {
+                watched.push(Turn::of(shard, &self.outbox));
+            }
             if self.disk.is_crashed() {
                 self.shard = None;
                 return Put::default();

@@ -38,10 +38,7 @@ fn a_broken_rule_is_noticed() {
 
 #[test]
 fn nobody_complains_of_these_seeds_when_no_rule_is_broken() {
-    let runs: BTreeSet<(u64, u64)> = noticed()
-        .iter()
-        .map(|it| (it.faulty_ms, it.seed))
-        .collect();
+    let runs: BTreeSet<(u64, u64)> = noticed().iter().map(|it| (it.faulty_ms, it.seed)).collect();
     for (faulty_ms, seed) in runs {
         assert_eq!(complaint(None, seed, faulty_ms), None, "seed {seed}");
     }

@@ -19,16 +19,34 @@ pub(super) const LOG_DEVICE_FAILED: Explanation = Explanation {
 
 pub(super) const REPLICA_DIVERGED: Explanation = Explanation {
     meaning: "A replica computed something else than the others from the same log: its machine is not \
-              deterministic, two binaries differ where they must not, or memory is bad. This version keeps \
-              the hash over everything that applying produced, which the load generator compares; a server \
-              does not stop for it, so it does not raise this code.",
+              deterministic, two binaries differ where they must not, or memory is bad. Every replica keeps a \
+              hash over everything that applying produced; `margay group show` and the load generator compare \
+              them.",
     danger: "Answers depend on who leads. A copy that is wrong must not be copied further.",
-    done: "Nothing beyond keeping the hashes.",
-    remedy: "Find out which replica is alone with its hash. Stop the node that has it, keep its directory, \
-             and look at the machine's code for clocks, randomness, addresses and the order of hash maps.",
+    done: "Nothing beyond keeping the hashes: servers of this version do not compare them by themselves, and do \
+           not stop.",
+    remedy: "Find out which replica is alone with its hash (the column CHAIN of `margay group show`). \
+             Stop the node that has it, keep its directory, and look at the machine's code for clocks, \
+             randomness, addresses and the order of hash maps.",
     avoid: "Do not go on and hope: every entry builds on the one before. Do not delete the replica that \
             differs before it was compared.",
-    concerns: &["margay status", "M211"],
+    concerns: &["margay group show", "M211"],
+};
+
+pub(super) const DIRECTORY_GONE: Explanation = Explanation {
+    meaning: "While the node ran, its data directory was deleted, moved or unmounted, or another one was put in its \
+              place. The facts name what was missed first.",
+    danger: "Files that are open can be written to after their names are gone, so the node could have gone on to \
+             acknowledge what no start would ever find. What it acknowledged is on the other members, unless they \
+             lost theirs, too.",
+    done: "Noticed it within about a second, closed all connections, wrote nothing more and ended with exit code 22. \
+           The others elect new leaders.",
+    remedy: "If the directory was moved or unmounted: put it back at its path, and start the node. If it was deleted: \
+             leave the node down and see that the others are well (`margay status`); this member is lost, and has to \
+             be replaced by a new one.",
+    avoid: "Do not format a directory at the same path so that the node starts: it would be another node, which the \
+            cluster does not know. Do not restore an old copy of the directory: it has forgotten what it promised.",
+    concerns: &["data", "margay status", "margay format", "M111", "M213"],
 };
 
 pub(super) const DAMAGED_REPLICA: Explanation = Explanation {
@@ -64,20 +82,22 @@ pub(super) const STOPPED_MACHINE: Explanation = Explanation {
 };
 
 pub(super) const LITTLE_SPACE: Explanation = Explanation {
-    meaning: "No new segment can be made, and few spare ones are left: the disk is full, or the log cannot \
-              let go of its oldest segment. The text says how bad it is, and which group, member or damaged \
-              replica holds the oldest segment.",
+    meaning: "No new segment can be made, and few spare ones are left: the disk is full, the limit of \
+              descriptors allows no more files, or the log cannot let go of its oldest segment. The text says \
+              how bad it is, and which group, member or damaged replica holds the oldest segment.",
     danger: "At the first mark leaders refuse ordinary commands; at the second followers take no appends, so \
              groups may lose their majority; behind it only the reserve is left, for elections and \
              checkpoints.",
     done: "Asked the groups that hold the oldest segment for a checkpoint, refuses what would make it worse \
            with a time after which to ask again, and takes commands again by itself when there is room.",
-    remedy: "Free space on the disk, or grow it. If a member is named that is behind: bring its node back. \
-             If a damaged replica is named, see M210: nothing is freed while it is there.",
+    remedy: "Free space on the disk, or grow it; with a low LimitNOFILE= raise that. If a member is named \
+             that is behind: bring its node back. If a damaged replica is named, see M210: nothing is freed \
+             while it is there.",
     avoid: "Do not delete segments: every one that is left is needed. Do not raise log.spares now: it asks \
             for more of what is missing.",
     concerns: &[
         "SPACE",
+        "LimitNOFILE=",
         "log.spares",
         "log.segment_bytes",
         "data",

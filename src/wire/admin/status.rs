@@ -178,6 +178,8 @@ pub struct MemberStatus {
     pub member_type: MemberType,
     /// Known to be durable there; only a leader knows.
     pub match_index: Option<Index>,
+    /// Time since it last confirmed that it follows; only a leader knows.
+    pub silent_ms: Option<u64>,
 }
 
 /// One thing that is wrong.

@@ -22,6 +22,11 @@ pub(crate) const KEYSPACE: &str = "bench";
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until no other cluster of this run is there.
+pub(super) fn take_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Nodes, and the directory that all of theirs lie in.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -38,7 +43,7 @@ impl Cluster {
 
     /// Nodes that run with so many shards each, and belong to nothing.
     pub(crate) fn blank_with_shards(shards: &[usize]) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = take_turn();
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let directory = directory.expect("the build folder is writable");
         let nodes = (1..).zip(shards).map(|(number, shards)| {
@@ -166,6 +171,11 @@ impl Cluster {
             let ended = node.stop();
             assert!(ended.success(), "{} ended {ended}", node.address());
         }
+    }
+
+    /// A node on a directory beside the cluster that was formatted before; it does not run yet.
+    pub(crate) fn existing(&self, name: &str, shards: usize) -> Node {
+        Node::on(self.directory(), name, &SETTINGS).with_shards(shards)
     }
 
     /// A blank node beside the cluster, which does not run yet.

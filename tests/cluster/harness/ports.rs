@@ -31,6 +31,19 @@ impl Port {
             .expect("one of many ports is free")
     }
 
+    /// Draws so many that follow each other and are all free.
+    pub(crate) fn draw_row(count: u16) -> Vec<Self> {
+        let row = |first: u16| (first..first + count).map(Self::claim).collect();
+        (0..DRAWS_MAX)
+            .find_map(|_| row(drawn()))
+            .expect("one of many rows is free")
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
     /// Where to listen, and whom to call.
     pub(crate) fn address(&self) -> String {
         SocketAddr::from(([127, 0, 0, 1], self.number)).to_string()

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::event::{Members, role_name};
 use super::log::{At, Log, Record};
+use super::twin::Twin;
 use margay_raft::configuration::Configuration;
 use margay_raft::{EntryKind, Options, Position, ReadId, Replica, Restored, Role, TermRun};
 use margay_types::{Index, ReplicaNumber, Term};
@@ -19,6 +20,8 @@ pub(crate) struct Member {
     pub(crate) log: Log,
     /// `None` while the process is down.
     pub(crate) replica: Option<Replica>,
+    /// The same core, told of ticks late.
+    pub(crate) twin: Option<Twin>,
     /// What the core reported last.
     pub(crate) role: Role,
     pub(crate) commit_index: Index,
@@ -70,6 +73,7 @@ impl Member {
             disk: Disk::default(),
             log: Log::default(),
             replica: None,
+            twin: None,
             role: Role::Follower,
             commit_index: Index::ZERO,
             ticks: 0,
@@ -102,12 +106,15 @@ impl Member {
         let restored = self.restored();
         self.commit_index = restored.commit_index;
         let seed = seed ^ (u64::from(self.number.number()) << 32) ^ self.life;
-        self.replica = Some(Replica::new(self.number, options, restored, seed));
+        let replica = Replica::new(self.number, options, restored, seed);
+        self.twin = Some(Twin::new(&replica));
+        self.replica = Some(replica);
     }
 
     /// The process dies: `kept` writes under way reach the disk all the same.
     pub(crate) fn crash(&mut self, kept: usize) {
         self.replica = None;
+        self.twin = None;
         self.disk.crash(kept);
     }
 
@@ -116,6 +123,12 @@ impl Member {
         self.replica
             .as_ref()
             .expect("the script names a replica that runs")
+    }
+
+    /// The core of a process that runs, and its twin.
+    pub(crate) fn cores_mut(&mut self) -> (&mut Replica, &mut Twin) {
+        let cores = self.replica.as_mut().zip(self.twin.as_mut());
+        cores.expect("only a replica that runs takes inputs")
     }
 
     /// For how many more ticks it must not vote, having heard a leader or just having started.
@@ -148,11 +161,6 @@ impl Member {
         self.in_log.retain(|(at, _)| *at > index);
         self.log.reclaim(index);
         self.disk.reclaim(index);
-        let floor = self.log.floor();
-        self.replica
-            .as_mut()
-            .expect("only a replica that runs reclaims")
-            .on_log_floor(floor);
     }
 
     /// Configurations that a checkpoint at `index` must hold.

@@ -17,6 +17,7 @@ pub(crate) mod envelope;
 pub(crate) mod event;
 pub(crate) mod log;
 pub(crate) mod member;
+mod twin;
 
 pub(crate) use envelope::{Content, Envelope};
 pub(crate) use event::Event;
@@ -134,8 +135,15 @@ impl Cluster {
     }
 
     pub(crate) fn tick(&mut self, number: ReplicaNumber) {
-        self.member_mut(number).ticks += 1;
-        self.input(number, &[], |core, effects| core.tick(effects));
+        let member = self.member_mut(number);
+        member.ticks += 1;
+        let (core, twin) = member.cores_mut();
+        let mut effects = Vec::new();
+        core.tick(&mut effects);
+        let had_to_flush = core.has_to_flush();
+        core.flush(&mut effects);
+        twin.on_tick(core, had_to_flush, &effects);
+        self.execute_all(number, &[], effects);
     }
 
     /// Says whether the message belonged to a connection that still stands; others vanish.
@@ -183,8 +191,9 @@ impl Cluster {
             payload: payload.to_vec(),
         };
         let size_bytes = record.size_bytes();
-        let core = self.core_mut(number);
-        let proposed = core.propose(kind, size_bytes)?;
+        let proposed = self
+            .give(number, |core, _| core.propose(kind, size_bytes))
+            .0?;
         record.position = proposed.position;
         self.append(number, proposed.write, vec![record]);
         self.input(number, &[], |_, _| ());
@@ -218,15 +227,17 @@ impl Cluster {
         target: Target,
     ) -> Result<(), ChangeError> {
         let answer = self.input(number, &[], |core, effects| {
-            core.change_members(expected, target, effects)
+            core.change_members(expected, target.clone(), effects)
         });
         answer.map(|_| ())
     }
 
     /// Forgets the log up to `index`: a checkpoint covers it.
     pub(crate) fn reclaim(&mut self, number: ReplicaNumber, index: Index) {
-        self.member_mut(number).reclaim(index);
-        self.input(number, &[], |_, _| ());
+        let member = self.member_mut(number);
+        member.reclaim(index);
+        let floor = member.log.floor();
+        self.input(number, &[], |core, _| core.on_log_floor(floor));
     }
 
     /// Refills a replica from a checkpoint of `source` at its log floor. What the log holds behind the checkpoint stays
@@ -272,7 +283,7 @@ impl Cluster {
         let known = member.lives.insert(other, life);
         let is_new = known.is_some_and(|known| known != life);
         if is_new {
-            self.core_mut(number).on_new_life(other);
+            self.give(number, |core, _| core.on_new_life(other));
         }
         known != Some(life)
     }
@@ -289,17 +300,36 @@ impl Cluster {
         &mut self,
         number: ReplicaNumber,
         lent: &[Record],
-        give: impl FnOnce(&mut Replica, &mut Vec<Effect>) -> Answer,
+        give: impl Fn(&mut Replica, &mut Vec<Effect>) -> Answer,
     ) -> Answer {
+        let (answer, effects) = self.give(number, |core, effects| {
+            let answer = give(core, effects);
+            core.flush(effects);
+            answer
+        });
+        self.execute_all(number, lent, effects);
+        answer
+    }
+
+    /// Gives an input to a core and to its twin.
+    fn give<Answer>(
+        &mut self,
+        number: ReplicaNumber,
+        give: impl Fn(&mut Replica, &mut Vec<Effect>) -> Answer,
+    ) -> (Answer, Vec<Effect>) {
+        let (core, twin) = self.member_mut(number).cores_mut();
         let mut effects = Vec::new();
-        let core = self.core_mut(number);
         let answer = give(core, &mut effects);
-        core.flush(&mut effects);
+        let again = |core: &mut Replica, effects: &mut Vec<Effect>| drop(give(core, effects));
+        twin.on_input(core, again, &effects);
+        (answer, effects)
+    }
+
+    fn execute_all(&mut self, number: ReplicaNumber, lent: &[Record], effects: Vec<Effect>) {
         for effect in effects {
             self.execute(&Input { number, lent }, effect);
         }
         self.inspect(number);
-        answer
     }
 
     fn execute(&mut self, input: &Input<'_>, effect: Effect) {
@@ -466,11 +496,6 @@ impl Cluster {
 
     fn inspect(&self, number: ReplicaNumber) {
         self.ledger.inspect(&self.members[&number]);
-    }
-
-    fn core_mut(&mut self, number: ReplicaNumber) -> &mut Replica {
-        let core = self.member_mut(number).replica.as_mut();
-        core.expect("only a replica that runs takes inputs")
     }
 
     fn member_mut(&mut self, number: ReplicaNumber) -> &mut Member {

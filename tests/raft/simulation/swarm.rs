@@ -68,6 +68,7 @@ impl Swarm {
             options: Options {
                 election_ticks_min: Ticks::new(10),
                 election_ticks_max: Ticks::new(20),
+                election_slot_ticks: Ticks::new(random.pick(&[0, 1, 2]).unwrap_or(0)),
                 heartbeat_ticks: Ticks::new(2),
                 window: Window {
                     messages_max: random.pick(&[1, 2, 16, 256]).unwrap_or(16),

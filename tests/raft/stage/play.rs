@@ -55,6 +55,7 @@ impl Stage {
         let options = Options {
             election_ticks_min: Ticks::new(ELECTION_TICKS_MIN),
             election_ticks_max: Ticks::new(ELECTION_TICKS_MAX),
+            election_slot_ticks: Ticks::new(0),
             heartbeat_ticks: Ticks::new(HEARTBEAT_TICKS),
             window: Window {
                 messages_max: arguments.number("window")?.unwrap_or(16),

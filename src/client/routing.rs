@@ -219,6 +219,27 @@ mod tests {
         assert_eq!(router.target(GROUP), Some(node(3)));
     }
 
+    /// A node that was away answers with what it knew then: groups that came since must not be forgotten.
+    #[test]
+    fn a_map_that_is_older_is_not_taken() {
+        let mut router = Router::new(0);
+        router.install(map(None));
+        let older = Map {
+            version: Index::new(0),
+            groups: vec![],
+            ..map(None)
+        };
+        router.install(older);
+        assert!(router.target(GROUP).is_some());
+        let newer = Map {
+            version: Index::new(2),
+            groups: vec![],
+            ..map(None)
+        };
+        router.install(newer);
+        assert_eq!(router.target(GROUP), None);
+    }
+
     #[test]
     fn without_a_leader_the_members_are_asked_in_order() {
         let mut router = Router::new(1);

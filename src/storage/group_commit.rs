@@ -165,20 +165,16 @@ impl GroupCommit {
     /// # Panics
     /// If no such write is under way.
     pub(crate) fn on_returned(&mut self, sequence: u64) -> Vec<Durable> {
-        #[cfg(feature = "mutants")]
-        if mutant::is(Mutant::DurableOutOfOrder) {
-            if sequence <= self.durable {
-                return Vec::new();
-            }
-            let before = |write: &&mut Write| write.item.sequence < sequence;
-            let before = self.under_way.iter_mut().filter(before);
-            before.for_each(|write| write.has_returned = true);
-        }
         let mut writes = self.under_way.iter_mut();
         let write = writes.find(|write| write.item.sequence == sequence && !write.has_returned);
         let write = write.unwrap_or_else(|| panic!("batch {sequence} is not under way"));
         write.has_returned = true;
         let mut durable = Vec::new();
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::DurableOutOfOrder) {
+            let groups = std::mem::take(&mut write.groups);
+            durable.push(Durable { groups });
+        }
         while self
             .under_way
             .front()

@@ -105,17 +105,20 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Short runs before long ones: what a short one notices costs a test less.
+/// Short runs before long ones, and more of them: what a short one notices costs a test less.
 #[cfg(feature = "mutants")]
 fn find(arguments: &Arguments, seeds: &std::ops::Range<u64>) -> ExitCode {
     const SHORT_MS: u64 = 2_000;
+    const SHORT_PER_LONG: u64 = 5;
     std::panic::set_hook(Box::new(|_| {}));
     let is_wanted = |mutant: &Mutant| {
         let name = arguments.mutant.as_deref();
         name.is_none_or(|name| name == mutant.name())
     };
-    let all = seeds.start..=seeds.end.saturating_sub(1);
-    let lengths = [(SHORT_MS, all.clone()), (arguments.faulty_ms, all)];
+    let count = seeds.end.saturating_sub(seeds.start);
+    let long = seeds.start..=seeds.start + count / SHORT_PER_LONG;
+    let short = seeds.start..=seeds.end.saturating_sub(1);
+    let lengths = [(SHORT_MS, short), (arguments.faulty_ms, long)];
     for mutant in Mutant::ALL.into_iter().filter(is_wanted) {
         let line = match finder::find(mutant, &lengths) {
             Some(noticed) => noticed.to_string(),

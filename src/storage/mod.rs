@@ -33,8 +33,6 @@ mod load;
 pub mod log;
 pub mod log_manifest;
 pub mod manifest;
-#[cfg(all(test, feature = "mutants"))]
-mod mutant_tests;
 pub mod node_manifest;
 pub mod open_batch;
 pub mod options;

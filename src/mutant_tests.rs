@@ -1,11 +1,15 @@
-//! Do the log's own tests notice? A rule is broken on purpose in a process of its own, which must fail.
+//! Do the tests of single files notice? A rule is broken on purpose in a process of its own, which must fail.
 //!
 //! Only with the feature `mutants`: `cargo test -p margay --features mutants --lib mutant`.
 
 use std::process::Command;
 
 /// Rule, test that stands guard.
-const BY_TEST: [(&str, &str); 5] = [
+const BY_TEST: [(&str, &str); 6] = [
+    (
+        "manifest-before-siblings",
+        "shard::sibling_births::tests::the_manifest_waits_for_the_records_on_all_shards",
+    ),
     (
         "spanning-write-early",
         "storage::log::tests::a_write_that_spans_batches_is_reported_by_the_last_of_them",
@@ -40,7 +44,7 @@ fn passes(mutant: Option<&str>, test: &str) -> bool {
 }
 
 #[test]
-fn a_broken_rule_of_the_log_turns_its_test_red() {
+fn a_broken_rule_turns_its_test_red() {
     for (mutant, test) in BY_TEST {
         assert!(passes(None, test), "{test} fails with no rule broken");
         assert!(!passes(Some(mutant), test), "{test} allows {mutant}");

@@ -8,8 +8,6 @@ pub mod codes;
 mod command;
 pub mod config;
 pub mod limits;
-#[cfg(all(test, feature = "mutants"))]
-mod mutant_tests;
 pub mod runtime;
 mod server;
 mod service;

@@ -42,6 +42,8 @@ mod inspection;
 mod log_clock;
 mod means;
 mod members;
+#[cfg(all(test, feature = "mutants"))]
+mod mutant_tests;
 mod operators;
 pub mod outbox;
 mod peers;

@@ -50,7 +50,7 @@ const ELSEWHERE: [(&str, &[Mutant]); 6] = [
         ],
     ),
     (
-        "src/mutant_tests.rs",
+        "src/shard/mutant_tests.rs",
         &[
             Mutant::SpanningWriteEarly,
             Mutant::DurableOutOfOrder,

@@ -34,13 +34,14 @@ const BY_TEST: [(&str, &str); 6] = [
 
 /// Runs one test, perhaps with a rule broken: did it pass?
 fn passes(mutant: Option<&str>, test: &str) -> bool {
-    let program = std::env::current_exe().unwrap();
+    let program = std::env::current_exe().expect("a test knows its own file");
     let mut command = Command::new(program);
     command.args(["--exact", test]).env_remove("MARGAY_MUTANT");
     if let Some(mutant) = mutant {
         command.env("MARGAY_MUTANT", mutant);
     }
-    command.output().unwrap().status.success()
+    let output = command.output().expect("a test can be run");
+    output.status.success()
 }
 
 #[test]

@@ -15,9 +15,9 @@ const FAULTY_MS: u64 = 20_000;
 
 /// Which seed finds which.
 const FOUND: [(Mutant, u64); 6] = [
-    (Mutant::VoteNotDurable, 7),
+    (Mutant::VoteNotDurable, 2),
     (Mutant::OldTermByCounting, 3),
-    (Mutant::MatchFromLastIndex, 36),
+    (Mutant::MatchFromLastIndex, 20),
     (Mutant::AcknowledgedBeforeWrite, 7),
     (Mutant::DuplicateExecuted, 1),
     (Mutant::TornTailKept, 2),

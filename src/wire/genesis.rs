@@ -341,13 +341,13 @@ mod tests {
     #[test]
     fn the_bytes_and_their_hash_stay_what_they_are() {
         let genesis = Genesis::new("one".to_owned(), vec![node(1, "a:1")]).expect("legal");
-        let mut bytes = b"MGGENES\0\x01\0\x01\0\x03\0\0\0one".to_vec();
+        let mut bytes = b"MGGENES\0\x02\0\x01\0\x03\0\0\0one".to_vec();
         bytes.extend_from_slice(&[1; 16]);
-        bytes.extend_from_slice(b"\x03\0a:1");
+        bytes.extend_from_slice(b"\x03\0\x01\0a:1");
         assert_eq!(genesis.encode(), bytes);
         assert_eq!(
             u128::from_le_bytes(genesis.cluster_id().bytes()),
-            0x5b27_a3bb_a2d5_6ded_1542_1f8f_caa3_414c
+            0x695b_b6ad_19bf_b630_3eab_e7af_886b_6931
         );
         assert_eq!(Genesis::decode(&bytes), Ok(genesis));
     }

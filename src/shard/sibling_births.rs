@@ -145,3 +145,21 @@ impl<S: Seams> Shard<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_waits_for_the_records_on_all_shards() {
+        let (one, other, created) = (GroupId::new(1), GroupId::new(2), Index::new(9));
+        let mut births = SiblingBirths::default();
+        births.told.extend([(one, created), (other, created)]);
+        births.on_logged(one);
+        assert!(!births.is_settled(), "the other record may be lost");
+        births.on_logged(other);
+        assert!(births.is_settled());
+        assert_eq!(births.begin_recording(), Some(created));
+        assert!(!births.is_settled(), "the manifest is being written");
+    }
+}

@@ -28,6 +28,7 @@ fn complaint(seed: u64) -> Option<String> {
     let options = RunOptions {
         seed,
         node_count: None,
+        shard_count: None,
         faulty_ns: FAULTY_MS * 1_000_000,
         has_faults: true,
         echo: Echo::Quiet,

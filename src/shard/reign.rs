@@ -22,6 +22,8 @@ pub(crate) struct Reign {
     /// The last entry that this reign appended on its own account (expiry, refresh, checkpoint): the next of its
     /// kind waits until it is applied.
     pub(crate) housekeeping: Index,
+    /// A member whose log is short of room asked for a checkpoint.
+    pub(crate) asked_for_checkpoint: bool,
 }
 
 impl Reign {
@@ -39,6 +41,7 @@ impl Reign {
             waiters: Waiters::default(),
             keep_alives: KeepAlives::new(),
             housekeeping: Index::ZERO,
+            asked_for_checkpoint: false,
         }
     }
 }

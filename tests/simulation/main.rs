@@ -1,6 +1,7 @@
 //! A hundred seeds of the whole product, each of them short; `margay-simulation` runs more, and longer ones.
 
 mod births;
+mod room;
 
 use margay_simulation::run::{Report, RunOptions, run};
 use margay_simulation::trace::{Echo, Trace};

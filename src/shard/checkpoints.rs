@@ -151,8 +151,8 @@ impl Hosted {
     }
 
     /// A follower whose log this group keeps from freeing room asks its leader for a checkpoint: the leader's own log
-    /// may be that of another shard, or of a node with fewer groups, and have all the room there is. One that is behind,
-    /// or whose machine stopped, has had checkpoints proposed and not taken them: more would not help.
+    /// may be that of another shard, or of a node with fewer groups, and have all the room there is. One that is
+    /// behind, or whose machine stopped, has had checkpoints proposed and not taken them: more would not help.
     pub(crate) fn ask_for_checkpoint(&mut self, holds_room: bool) {
         let is_current = self.host.applied_index() == self.replica.commit_index();
         let would_take_it = is_current && self.stopped.is_none() && !self.is_writing_checkpoint();

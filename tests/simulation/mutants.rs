@@ -17,7 +17,7 @@ const FAULTY_MS: u64 = 20_000;
 const FOUND: [(Mutant, u64); 6] = [
     (Mutant::VoteNotDurable, 2),
     (Mutant::OldTermByCounting, 3),
-    (Mutant::MatchFromLastIndex, 81),
+    (Mutant::MatchFromLastIndex, 63),
     (Mutant::AcknowledgedBeforeWrite, 7),
     (Mutant::DuplicateExecuted, 1),
     (Mutant::TornTailKept, 2),

@@ -77,6 +77,7 @@ impl Protocol {
                 self.on_applied(key, sequence, response.head, output);
             }
             Answer::Refused(refusal) => {
+                self.refused_count += 1;
                 // What was decided stays decided; any other refusal speaks of its own epoch only.
                 let is_decided = Reaction::to(&refusal) == Reaction::Complete;
                 if is_decided || session.epoch == number.epoch {

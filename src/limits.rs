@@ -175,13 +175,14 @@ const _: () = assert!(
 pub const APPLY_BYTES_PER_TURN: usize = MIB;
 /// When to ask again a leader that cannot answer yet.
 pub const NOT_READY_RETRY_MS: u32 = 20;
-/// When to ask again a leader that has too much to do: each that it takes makes room for one. When more are refused
-/// than taken, they are asked to come as many times later.
+/// When to ask again a leader that has too much to do, while few have to. The more there are, the later.
 pub const OVERLOADED_RETRY_MS: u32 = 10;
 /// However many are refused, they are asked to come again after this time at the latest.
 pub const OVERLOADED_RETRY_MS_MAX: u32 = 1_000;
-/// Those taken and those refused are counted for so long, and then anew.
+/// Those taken and those refused are counted for so long at least, and then anew.
 pub const REFUSALS_COUNTED_NS: u64 = 100_000_000;
+/// While more is refused than one for so many that are taken, whoever is refused is asked to come later than before.
+pub const TAKEN_PER_REFUSAL: u64 = 4;
 /// When to ask again a leader whose disks are full.
 pub const NO_SPACE_RETRY_MS: u32 = 500;
 /// A checkpoint is due, too, when this many times its last size was appended.

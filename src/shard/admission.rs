@@ -12,7 +12,7 @@
 
 use crate::limits::{
     NO_SPACE_RETRY_MS, OVERLOADED_RETRY_MS, OVERLOADED_RETRY_MS_MAX, PROPOSAL_BYTES_MAX,
-    PROPOSAL_MS_MAX, PROPOSALS_MAX, REFUSALS_COUNTED_NS,
+    PROPOSAL_MS_MAX, PROPOSALS_MAX, REFUSALS_COUNTED_NS, TAKEN_PER_REFUSAL,
 };
 use crate::shard::Seams;
 use crate::shard::hosted::Hosted;
@@ -22,14 +22,27 @@ use margay_machine::CheckedCommand;
 use margay_types::SessionId;
 use margay_wire::refusal::Refusal;
 
-/// How many came to a leader, and how many of them it sent away: this period, and the one before.
-#[derive(Debug, Default)]
+/// How many came to a leader and how many of them it sent away, lately; and when those are to come again.
+///
+/// The pause grows while more than a part of those who come are sent away, and shrinks again when it is less. It is
+/// looked at once per pause: before, nobody who was told of it can have come back.
+#[derive(Debug)]
 pub(crate) struct Door {
     since_ns: u64,
     taken: u64,
     refused: u64,
-    /// Refused for each that was taken, in the period before.
-    pressure: u64,
+    pause_ms: u32,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self {
+            since_ns: 0,
+            taken: 0,
+            refused: 0,
+            pause_ms: OVERLOADED_RETRY_MS,
+        }
+    }
 }
 
 impl Door {
@@ -38,24 +51,29 @@ impl Door {
         self.taken += 1;
     }
 
-    /// One is sent away: when may it come again?
+    /// One is sent away: after how many milliseconds may it come again?
     pub(crate) fn on_refused(&mut self, now_ns: u64) -> u32 {
+        let looked_ns = u64::from(self.pause_ms) * 1_000_000;
+        let period_ns = looked_ns.max(REFUSALS_COUNTED_NS);
         let elapsed_ns = now_ns.saturating_sub(self.since_ns);
-        if elapsed_ns >= REFUSALS_COUNTED_NS {
-            let is_fresh = elapsed_ns < 2 * REFUSALS_COUNTED_NS;
-            let pressure = self.refused / self.taken.max(1);
+        if elapsed_ns >= period_ns {
+            let is_calm = elapsed_ns >= 2 * period_ns;
+            let pause_ms = if is_calm {
+                OVERLOADED_RETRY_MS
+            } else if self.refused * TAKEN_PER_REFUSAL > self.taken {
+                self.pause_ms * 2
+            } else {
+                self.pause_ms / 2
+            };
             *self = Self {
                 since_ns: now_ns,
-                pressure: if is_fresh { pressure } else { 0 },
-                ..Self::default()
+                taken: 0,
+                refused: 0,
+                pause_ms: pause_ms.clamp(OVERLOADED_RETRY_MS, OVERLOADED_RETRY_MS_MAX),
             };
         }
         self.refused += 1;
-        let times = self.pressure.saturating_add(1);
-        let later_ms = times.saturating_mul(u64::from(OVERLOADED_RETRY_MS));
-        u32::try_from(later_ms).map_or(OVERLOADED_RETRY_MS_MAX, |later_ms| {
-            later_ms.min(OVERLOADED_RETRY_MS_MAX)
-        })
+        self.pause_ms
     }
 }
 
@@ -148,35 +166,44 @@ impl Hosted {
 mod tests {
     use super::*;
 
-    /// Ten come for each that is let in: after one period they are asked to stay away ten times longer, and when they
-    /// do, no longer than before.
+    const PERIOD: u64 = REFUSALS_COUNTED_NS;
+
+    /// Ten come for each that is let in, until they stay away.
     #[test]
     fn the_more_are_refused_the_later_they_are_asked_to_come_again() {
         let mut door = Door::default();
-        let mut now_ns = 7 * REFUSALS_COUNTED_NS;
-        for _ in 0..10 {
+        let mut told_ms = Vec::new();
+        for period in 10..14 {
             door.on_taken();
             for _ in 0..9 {
-                assert_eq!(door.on_refused(now_ns), OVERLOADED_RETRY_MS);
+                door.on_refused(period * PERIOD);
             }
+            told_ms.push(door.on_refused(period * PERIOD));
         }
-        now_ns += REFUSALS_COUNTED_NS;
-        // The first refusal began a period in which one had been taken and eight refused already.
-        assert_eq!(door.on_refused(now_ns), 9 * OVERLOADED_RETRY_MS);
-        now_ns += REFUSALS_COUNTED_NS;
-        door.on_taken();
-        assert_eq!(door.on_refused(now_ns), 2 * OVERLOADED_RETRY_MS);
-        now_ns += 10 * REFUSALS_COUNTED_NS;
-        assert_eq!(door.on_refused(now_ns), OVERLOADED_RETRY_MS);
+        assert_eq!(told_ms, [10, 20, 40, 80]);
+        for period in 14..18 {
+            (0..100).for_each(|_| door.on_taken());
+            told_ms.push(door.on_refused(period * PERIOD));
+        }
+        // The period that begins with a refusal ends with the next look: what it was like shows one later.
+        assert_eq!(told_ms[4..], [160, 160, 80, 40]);
+    }
+
+    #[test]
+    fn a_rush_that_is_over_is_forgotten() {
+        let mut door = Door::default();
+        (10..14).for_each(|period| {
+            (0..9).for_each(|_| {
+                door.on_refused(period * PERIOD);
+            });
+        });
+        assert_eq!(door.on_refused(30 * PERIOD), OVERLOADED_RETRY_MS);
     }
 
     #[test]
     fn nobody_is_asked_to_stay_away_longer_than_the_limit() {
         let mut door = Door::default();
-        for _ in 0..100_000 {
-            door.on_refused(5);
-        }
-        let told_ms = door.on_refused(5 + REFUSALS_COUNTED_NS);
-        assert_eq!(told_ms, OVERLOADED_RETRY_MS_MAX);
+        let told_ms = (0..1_000).map(|at| door.on_refused(at * PERIOD / 10)).max();
+        assert_eq!(told_ms, Some(OVERLOADED_RETRY_MS_MAX));
     }
 }

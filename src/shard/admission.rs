@@ -17,6 +17,7 @@ use crate::limits::{
 use crate::shard::Seams;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
+use crate::shard::waiters::Waiters;
 use crate::storage::{Room, record};
 use margay_machine::CheckedCommand;
 use margay_types::SessionId;
@@ -77,6 +78,13 @@ impl Door {
     }
 }
 
+/// Is too much under way, or for too long, to take a command of so many bytes?
+fn is_behind(under_way: &Waiters, payload_bytes: usize, now_ns: u64) -> bool {
+    let oldest_ns = under_way.oldest_ns().unwrap_or(now_ns);
+    under_way.bytes() + payload_bytes > PROPOSAL_BYTES_MAX
+        || now_ns.saturating_sub(oldest_ns) > PROPOSAL_MS_MAX * 1_000_000
+}
+
 impl Hosted {
     /// Is there room for one more command of a client's?
     pub(crate) fn admit<S: Seams>(
@@ -89,12 +97,8 @@ impl Hosted {
                 retry_after_ms: NO_SPACE_RETRY_MS,
             });
         }
-        let is_behind = self.reign.as_ref().is_some_and(|reign| {
-            let is_large = reign.waiters.bytes() + payload_bytes > PROPOSAL_BYTES_MAX;
-            let oldest_ns = reign.waiters.oldest_ns().unwrap_or(means.now_ns);
-            is_large || means.now_ns.saturating_sub(oldest_ns) > PROPOSAL_MS_MAX * 1_000_000
-        });
-        if is_behind {
+        let reign = self.reign.as_ref();
+        if reign.is_some_and(|reign| is_behind(&reign.waiters, payload_bytes, means.now_ns)) {
             return Err(self.overloaded(means.now_ns));
         }
         self.admit_upkeep(means, payload_bytes)
@@ -165,6 +169,32 @@ impl Hosted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::outbox::ConnectionId;
+    use crate::shard::waiters::{Purpose, Requester};
+    use margay_types::{Index, ShardId};
+
+    /// Commands of a mebibyte each, to a leader that applies none of them.
+    #[test]
+    fn what_is_under_way_has_a_bound_in_bytes() {
+        const COMMAND_BYTES: usize = 1 << 20;
+        let mut under_way = Waiters::default();
+        let requester = Requester {
+            connection: ConnectionId {
+                shard: ShardId::FIRST,
+                number: 1,
+            },
+            request: 1,
+            purpose: Purpose::Output,
+        };
+        let mut taken = 0;
+        while !is_behind(&under_way, COMMAND_BYTES, 5) {
+            taken += 1;
+            under_way.push(Index::new(taken), requester, COMMAND_BYTES, 5);
+        }
+        assert_eq!(taken, (PROPOSAL_BYTES_MAX / COMMAND_BYTES) as u64);
+        under_way.take_appended(Index::new(1), |_| {});
+        assert!(!is_behind(&under_way, COMMAND_BYTES, 5));
+    }
 
     const PERIOD: u64 = REFUSALS_COUNTED_NS;
 

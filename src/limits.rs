@@ -171,6 +171,8 @@ const _: () = assert!(
     APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
     "an append fits in a frame"
 );
+/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory.
+pub const LOADS_MAX: usize = 32;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
 pub const APPLY_BYTES_PER_TURN: usize = MIB;
 /// When to ask again a leader that cannot answer yet.
@@ -178,7 +180,7 @@ pub const NOT_READY_RETRY_MS: u32 = 20;
 /// When to ask again a leader that has too much to do, while few have to. The more there are, the later.
 pub const OVERLOADED_RETRY_MS: u32 = 10;
 /// However many are refused, they are asked to come again after this time at the latest.
-pub const OVERLOADED_RETRY_MS_MAX: u32 = 1_000;
+pub const OVERLOADED_RETRY_MS_MAX: u32 = 500;
 /// Those taken and those refused are counted for so long at least, and then anew.
 pub const REFUSALS_COUNTED_NS: u64 = 100_000_000;
 /// While more is refused than one for so many that are taken, whoever is refused is asked to come later than before.

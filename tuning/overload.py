@@ -136,8 +136,7 @@ class Cluster:
         self.directory = directory
         self.options = options
         self.group = Group(1.0, options.period_ms) if quota else None
-        names = ("n1", "n2", "n3")
-        self.nodes = [Node(self.margay, directory, name, self.group, options.set or ()) for name in names]
+        self.nodes = [self.node(directory, name) for name in ("n1", "n2", "n3")]
         for node in self.nodes:
             node.start()
         self.endpoints = ",".join(node.address for node in self.nodes)
@@ -154,6 +153,9 @@ class Cluster:
         self.run_load(["--clients", "2", "--in-flight", "1", "--duration", "1s", "--warmup", "0s"])
         if quota:
             self.group.set_quota(quota, options.period_ms)
+
+    def node(self, directory, name):
+        return Node(self.margay, directory, name, self.group, self.options.set or ())
 
     def load_command(self, arguments):
         shape = ["--size", str(self.options.size), "--groups", str(self.options.groups), "-o", "json"]
@@ -266,9 +268,10 @@ def overload(options, directory, cluster, maximum):
     normal = calm_p99s[len(calm_p99s) // 2]
     worst_calm = calm_p99s[-1]
     bound = max(normal * NORMAL_FACTOR, worst_calm)
-    # A second of the probe counts what was meant to be sent and answered in it.
-    late = [at + 1 for at, p99 in p99s if at + 1 > end and p99 > bound]
-    recovered = max(late, default=end) - end
+    # A second of the probe counts what was answered in it; the first normal one begins when all is well again.
+    well = [at for at, p99 in p99s if at + 1 > end and p99 <= bound]
+    recovered = max(min(well, default=float("inf")) - end, 0.0)
+    late = sum(1 for at, p99 in p99s if at > end + 2 and p99 > bound)
     result = {
         "maximum_per_s": maximum, "offered_per_s": offered, "done_per_s": done_per_s, "share": share,
         "done_by_second": [round(number) for number in done],
@@ -277,15 +280,15 @@ def overload(options, directory, cluster, maximum):
         "resident_mib_calm": mib(max(calm_resident)), "resident_mib_max": mib(max(resident)),
         "probe_p99_ms_calm": normal / 1e3, "probe_p99_ms_bound": bound / 1e3,
         "probe_p99_ms": [round(p99 / 1e3, 1) for _, p99 in p99s],
-        "recovered_s": recovered,
+        "recovered_s": recovered, "late_seconds_after": late,
     }
     print(f"offered   {offered:,}/s for {options.seconds} s over {flood_clients} x {flood_in_flight} places: "
           f"{done_per_s:,.0f}/s done, {share:.0%} of the maximum; servers used {cpu:.2f} of a core")
     print(f"          p50 {write['latency_us']['p50'] / 1e3:,.0f} ms, p99 {write['latency_us']['p99'] / 1e3:,.0f} ms of "
           f"what was sent; {generator['unsent_count']:,} not sent, {generator['refused_count']:,} refusals")
     print(f"memory    largest server {mib(max(calm_resident)):,.0f} MiB before, at most {mib(max(resident)):,.0f} MiB")
-    print(f"recovery  normal is p99 <= {bound / 1e3:.1f} ms; the last second above it ended {recovered:.1f} s after "
-          f"the load", flush=True)
+    print(f"recovery  normal is p99 <= {bound / 1e3:.1f} ms; the first such second began {recovered:.1f} s after the "
+          f"load, and {late} behind the second second were above it", flush=True)
     return result
 
 

@@ -215,8 +215,7 @@ mod tests {
             (0..100).for_each(|_| door.on_taken());
             told_ms.push(door.on_refused(period * PERIOD));
         }
-        // The period that begins with a refusal ends with the next look: what it was like shows one later.
-        assert_eq!(told_ms[4..], [160, 160, 80, 40]);
+        assert_eq!(told_ms[4..], [40, 20, 10, 10]);
     }
 
     #[test]

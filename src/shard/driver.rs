@@ -232,6 +232,9 @@ impl Hosted {
         to: ReplicaNumber,
         append: AppendEntries,
     ) {
+        if !means.loads.try_begin() {
+            return;
+        }
         let first = append.previous.index.next();
         let load = means
             .log

@@ -137,7 +137,7 @@ impl Sequencing {
         next.saturating_sub(applied.next().number())
     }
 
-    /// The most that an output of this session takes; of commands that an earlier leader appended nothing is known here,
+    /// The most that an output of this session takes; of what an earlier leader appended nothing is known here,
     /// and the table decides.
     pub(crate) fn output_bytes_max(&self, session: SessionId) -> u64 {
         let counted = self.sessions.get(&session);

@@ -308,6 +308,9 @@ impl Hosted {
         to: ReplicaNumber,
         append: AppendEntries,
     ) {
+        if !means.loads.try_begin() {
+            return;
+        }
         let first = append.previous.index.next();
         let load = means
             .log

@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 pub(crate) enum Loading {
     /// No: what is applied comes from memory, or there is nothing to apply.
     No,
-    /// Yes: applying goes on when it is there.
+    /// Yes, or it waits for its turn: applying goes on when it is there.
     UnderWay,
 }
 

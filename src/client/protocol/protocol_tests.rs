@@ -446,7 +446,25 @@ fn an_overloaded_leader_is_left_alone_for_the_time_it_asks() {
         "not before, and not because of more commands"
     );
     world.pass(200);
-    assert_eq!(world.numbers("n1:1"), [1, 2, 3]);
+    let asked = world.asked("n1:1");
+    assert_eq!(asked.len(), 1, "what is refused would be sent for nothing");
+    world.apply("n1:1", &asked[0]);
+    assert_eq!(world.numbers("n1:1"), [2, 3]);
+    assert_eq!(world.news(), ["1 done a"]);
+}
+
+#[test]
+fn a_leader_that_is_not_ready_gets_everything_again() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    world.submit(key, b"b");
+    let asked = world.asked("n1:1");
+    let not_ready = Refusal::NotReady { retry_after_ms: 20 };
+    world.refuse("n1:1", &asked[0], not_ready);
+    world.refuse("n1:1", &asked[1], not_ready);
+    assert_eq!(world.protocol.refused_count(), 2);
+    world.pass(60);
+    assert_eq!(world.numbers("n1:1"), [1, 2]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) struct Lateness {
     from_ns: u64,
     late_count: u64,
     waited_count: u64,
+    unsent_count: u64,
 }
 
 /// What became of the intended times.
@@ -38,6 +39,8 @@ pub(crate) struct Punctuality {
     pub(crate) late_count: u64,
     /// Sends that waited because all windows were full.
     pub(crate) waited_count: u64,
+    /// Sends that waited longer than the generator's patience, and never left.
+    pub(crate) unsent_count: u64,
 }
 
 /// The times of one send.
@@ -56,6 +59,7 @@ impl Lateness {
             from_ns: u64::MAX,
             late_count: 0,
             waited_count: 0,
+            unsent_count: 0,
         }
     }
 
@@ -83,12 +87,18 @@ impl Lateness {
         self.waited_count += u64::from(ready_ns > intended_ns);
     }
 
+    /// A send waited too long for room, and does not leave any more.
+    pub(crate) fn on_given_up(&mut self, intended_ns: u64) {
+        self.unsent_count += u64::from(intended_ns >= self.from_ns);
+    }
+
     /// What it came to.
     pub(crate) fn punctuality(&self) -> Punctuality {
         Punctuality {
             late_us_p99: quantile_us(&self.histogram, 0.99),
             late_count: self.late_count,
             waited_count: self.waited_count,
+            unsent_count: self.unsent_count,
         }
     }
 }
@@ -143,6 +153,7 @@ mod tests {
             late_us_p99,
             late_count: 0,
             waited_count: 0,
+            unsent_count: 0,
         };
         assert!(punctuality(100.0).is_valid_for([1_000.0]));
         assert!(!punctuality(100.1).is_valid_for([1_000.0]));

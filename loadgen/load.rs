@@ -25,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) errors: Errors,
     /// In an open loop.
     pub(crate) punctuality: Option<Punctuality>,
+    /// Answers by which a command was refused for now.
+    pub(crate) refused_count: u64,
     pub(crate) server_cpu: Option<Duration>,
     pub(crate) client_cpu: Option<Duration>,
     pub(crate) server_resident_bytes_max: Option<u64>,
@@ -39,6 +41,7 @@ impl Worker<'_> {
                 .and_then(|processes| processes.cpu_time())
         };
         let (server_before, client_before) = (servers(), usage::cpu_time("self"));
+        let refused_before = self.driver.protocol.refused_count();
         let measured = self.record();
         self.console.end_progress();
         let (recorder, end_ns) = measured?;
@@ -48,6 +51,7 @@ impl Worker<'_> {
             elapsed_s: recorder.elapsed_s(end_ns),
             recorder,
             errors: self.accounts.errors,
+            refused_count: self.driver.protocol.refused_count() - refused_before,
             punctuality: self
                 .pacer
                 .as_ref()

@@ -153,6 +153,11 @@ pub(crate) struct Run {
     #[arg(long, value_enum)]
     arrival: Option<Arrival>,
 
+    /// How long a send of --rate may wait for a client that has room. After that it is not sent, and counted
+    /// [default: however long]
+    #[arg(long, value_name = "TIME", requires = "rate", value_parser = humantime::parse_duration)]
+    pub(crate) patience: Option<Duration>,
+
     /// Share of reads, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) reads: f64,

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! What happens to the cluster never changes a time of the schedule: a send that finds all windows full
-//! waits in the queue, with its intended time. Time is an input; a turn gives it once, at the start.
+//! waits in the queue, with its intended time. With a patience it waits so long at most; after that it is
+//! not sent, and counted. Time is an input; a turn gives it once, at the start.
 //!
 //! Invariants:
-//! * Every time of the schedule up to its end is issued once, or the run fails.
+//! * Every time of the schedule up to its end is issued once, or counted as not sent, or the run fails.
 //! * A client stands in the turn once at most.
 
 use crate::lateness::{Departure, Lateness};
@@ -46,6 +47,8 @@ pub(crate) struct Pacer {
     schedule: Schedule,
     /// Nothing that is meant to leave from here on is sent.
     end_ns: u64,
+    /// What waits longer for room is not sent.
+    patience_ns: u64,
     queue: VecDeque<Intent>,
     room: Room,
     /// Sends are due, and no client has room.
@@ -78,6 +81,7 @@ impl Pacer {
         Self {
             schedule,
             end_ns: u64::MAX,
+            patience_ns: u64::MAX,
             queue: VecDeque::new(),
             room: Room {
                 turn: VecDeque::with_capacity(clients),
@@ -88,6 +92,12 @@ impl Pacer {
             leaving: Vec::new(),
             lateness: Lateness::new(),
         }
+    }
+
+    /// What waits longer than this for room is not sent.
+    pub(crate) const fn give_up_after(mut self, patience_ns: u64) -> Self {
+        self.patience_ns = patience_ns;
+        self
     }
 
     /// What is meant to leave in this span is measured, and nothing is sent after it.
@@ -105,12 +115,17 @@ impl Pacer {
         }
     }
 
-    /// Queues what has become due.
+    /// Queues what has become due, once those are gone that nobody waits for any more.
     pub(crate) fn on_time(
         &mut self,
         now_ns: u64,
         workload: &mut Workload,
     ) -> Result<(), QueueFull> {
+        let is_given_up =
+            |intent: &mut Intent| now_ns.saturating_sub(intent.intended_ns) > self.patience_ns;
+        while let Some(intent) = self.queue.pop_front_if(is_given_up) {
+            self.lateness.on_given_up(intent.intended_ns);
+        }
         while self.schedule.next_ns() <= now_ns && self.schedule.next_ns() < self.end_ns {
             if self.queue.len() == QUEUE_MAX {
                 return Err(QueueFull);

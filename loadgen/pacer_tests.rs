@@ -136,3 +136,22 @@ fn a_queue_that_is_full_is_an_error_and_drops_nothing() {
     assert_eq!(queued, Err(QueueFull));
     assert_eq!(world.pacer.waiting_count(), QUEUE_MAX);
 }
+
+/// A cluster that takes one send and answers nothing: what waits longer than the patience is counted once and gone.
+#[test]
+fn what_waits_longer_than_the_patience_is_not_sent_and_counted() {
+    let mut world = World::new(1, 1);
+    world.pacer = std::mem::replace(&mut world.pacer, empty()).give_up_after(10 * MS);
+    assert_eq!(world.turn(0, 0), [(0, 0)]);
+    assert!(world.turn(10 * MS, 10 * MS).is_empty());
+    assert_eq!(world.pacer.waiting_count(), 10);
+    assert!(world.turn(15 * MS, 15 * MS).is_empty());
+    // Those of 1 to 4 ms are given up; that of 5 ms has waited exactly as long as it may.
+    assert_eq!(world.pacer.lateness.punctuality().unsent_count, 4);
+    world.answer(0, 15 * MS);
+    assert_eq!(world.turn(15 * MS, 15 * MS), [(0, 5)]);
+}
+
+fn empty() -> Pacer {
+    Pacer::new(Schedule::new(Rate::new(1), Arrival::Constant, 0, 7), 0)
+}

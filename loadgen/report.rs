@@ -140,6 +140,10 @@ pub(crate) struct Generator {
     pub(crate) late_count: u64,
     /// Sends that waited until a client had room.
     pub(crate) waited_count: u64,
+    /// Sends that never left: they waited for room longer than the patience that was asked for.
+    pub(crate) unsent_count: u64,
+    /// Answers by which the cluster refused a command for now; the client sends each again.
+    pub(crate) refused_count: u64,
 }
 
 /// One second of the measured time.
@@ -185,7 +189,11 @@ impl Operation {
 
 impl Generator {
     /// Held against what was measured.
-    pub(crate) fn new(punctuality: Punctuality, operations: &Operations) -> Self {
+    pub(crate) fn new(
+        punctuality: Punctuality,
+        refused_count: u64,
+        operations: &Operations,
+    ) -> Self {
         let latencies = [operations.write, operations.read];
         let latencies = latencies
             .into_iter()
@@ -197,6 +205,8 @@ impl Generator {
             valid: punctuality.is_valid_for(latencies),
             late_count: punctuality.late_count,
             waited_count: punctuality.waited_count,
+            unsent_count: punctuality.unsent_count,
+            refused_count,
         }
     }
 }

@@ -141,8 +141,9 @@ pub(crate) fn open_report() -> Report {
         late_us_p99: 62.5,
         late_count: 1_204,
         waited_count: 1_100,
+        unsent_count: 0,
     };
-    report.generator = Some(Generator::new(punctuality, &report.operations));
+    report.generator = Some(Generator::new(punctuality, 0, &report.operations));
     report
 }
 
@@ -151,7 +152,8 @@ fn an_open_loop_tells_its_rate_and_how_late_the_generator_was() {
     let json = open_report().json();
     for part in [
         r#""reads":0.25,"level":"linearizable","read_from":"leader","rate_per_s":200000,"arrival":"poisson","#,
-        r#""generator":{"late_us_p99":62.5,"valid":true,"late_count":1204,"waited_count":1100},"#,
+        r#""generator":{"late_us_p99":62.5,"valid":true,"late_count":1204,"waited_count":1100,"#,
+        r#""unsent_count":0,"refused_count":0},"#,
     ] {
         assert!(json.contains(part), "{part} is not in {json}");
     }
@@ -163,12 +165,13 @@ fn a_kind_of_which_nothing_was_done_has_no_part_in_the_verdict() {
         late_us_p99: 62.5,
         late_count: 0,
         waited_count: 0,
+        unsent_count: 0,
     };
     let mut operations = open_report().operations;
     operations.read = Some(Operation::new(Latencies::default(), 0, 1.0));
-    assert!(Generator::new(punctuality, &operations).valid);
+    assert!(Generator::new(punctuality, 0, &operations).valid);
     operations.write = None;
-    assert!(!Generator::new(punctuality, &operations).valid);
+    assert!(!Generator::new(punctuality, 0, &operations).valid);
 }
 
 #[test]

@@ -117,12 +117,20 @@ pub(crate) fn generator(generator: &Generator, shape: &Shape) -> String {
     } else {
         "INVALID: more than 10 % of the p99 above, so the table shows the generator too"
     };
-    format!(
-        "sends    {} arrivals; {} left late, {} waited for room; the generator itself was late by p99 \
-         {}: {verdict}",
-        shape.arrival.unwrap_or("unknown"),
+    let mut sends = format!(
+        "{} left late, {} waited for room",
         count(generator.late_count),
-        count(generator.waited_count),
+        count(generator.waited_count)
+    );
+    if generator.unsent_count > 0 {
+        sends += &format!(", {} never left", count(generator.unsent_count));
+    }
+    if generator.refused_count > 0 {
+        sends += &format!(", {} refusals", count(generator.refused_count));
+    }
+    format!(
+        "sends    {} arrivals; {sends}; the generator itself was late by p99 {}: {verdict}",
+        shape.arrival.unwrap_or("unknown"),
         time(generator.late_us_p99),
     )
 }
@@ -267,7 +275,13 @@ mod tests {
         assert_eq!(line(&report), valid);
         let shown = report.generator.as_mut().expect("it is open");
         shown.valid = false;
-        assert!(line(&report).contains(": INVALID"));
+        (shown.unsent_count, shown.refused_count) = (20_000, 7);
+        let told = line(&report);
+        assert!(told.contains(": INVALID"), "{told}");
+        assert!(
+            told.contains("1,100 waited for room, 20,000 never left, 7 refusals;"),
+            "{told}"
+        );
     }
 
     #[test]

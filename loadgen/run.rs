@@ -193,7 +193,7 @@ fn report(
         check,
         generator: load
             .punctuality
-            .map(|punctuality| Generator::new(punctuality, &operations)),
+            .map(|punctuality| Generator::new(punctuality, load.refused_count, &operations)),
         operations,
         per_second: load
             .recorder

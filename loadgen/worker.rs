@@ -146,7 +146,8 @@ impl<'a> Worker<'a> {
             let _ = set_current_timer_slack(NonZeroU64::new(TIMER_SLACK_NS));
             let arrival = self.options.arrival();
             let schedule = Schedule::new(rate, arrival, now_ns, mix(self.seed));
-            self.pacer = Some(Pacer::new(schedule, clients));
+            let patience_ns = self.options.patience.map_or(u64::MAX, nanoseconds);
+            self.pacer = Some(Pacer::new(schedule, clients).give_up_after(patience_ns));
         }
         self.issue_due(now_ns)?;
         self.run_until(now_ns + nanoseconds(self.options.warmup))?;

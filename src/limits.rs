@@ -115,6 +115,9 @@ const _: () = assert!(GROUP_WINDOW_BYTES <= FOLLOWER_WINDOW_BYTES);
 pub const PROPOSALS_MAX: usize = 16_384;
 /// Bytes of these.
 pub const PROPOSAL_BYTES_MAX: usize = 64 * MIB;
+/// The oldest of these may be as old as this. While it is older, nothing more is taken: what waits longer is of no use
+/// any more to whoever sent it, and a queue in front of a slow disk is as long as one in front of a fast one.
+pub const PROPOSAL_MS_MAX: u64 = 500;
 /// Sessions of one group.
 pub const SESSIONS_PER_GROUP_MAX: usize = 200_000;
 /// Sessions attached to one connection.
@@ -168,6 +171,8 @@ const _: () = assert!(
     APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
     "an append fits in a frame"
 );
+/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory.
+pub const LOADS_MAX: usize = 32;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
 pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
 /// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those
@@ -179,8 +184,14 @@ const _: () = assert!(
 );
 /// When to ask again a leader that cannot answer yet.
 pub const NOT_READY_RETRY_MS: u32 = 20;
-/// When to ask again a leader that has too much to do.
+/// When to ask again a leader that has too much to do, while few have to. The more there are, the later.
 pub const OVERLOADED_RETRY_MS: u32 = 10;
+/// However many are refused, they are asked to come again after this time at the latest.
+pub const OVERLOADED_RETRY_MS_MAX: u32 = 500;
+/// Those taken and those refused are counted for so long at least, and then anew.
+pub const REFUSALS_COUNTED_NS: u64 = 100_000_000;
+/// While more is refused than one for so many that are taken, whoever is refused is asked to come later than before.
+pub const TAKEN_PER_REFUSAL: u64 = 4;
 /// When to ask again a leader whose disks are full.
 pub const NO_SPACE_RETRY_MS: u32 = 500;
 /// A checkpoint is due, too, when this many times its last size was appended.

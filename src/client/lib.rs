@@ -26,6 +26,7 @@
 //! What it promises, whatever fails: a session's commands are applied in the order in which they were submitted,
 //! each once; their completions come in that order; a deadline reports, and cancels nothing.
 
+mod allowance;
 pub mod blocking;
 pub mod clock;
 pub mod connection;

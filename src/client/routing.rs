@@ -114,16 +114,15 @@ impl Router {
         route.member(Some(map), group, self.start)
     }
 
-    /// The members to ask queries: all, or all but the leader where there are others. Empty without a map, or when the
-    /// map has no such group.
-    pub(crate) fn readers(&self, group: GroupId, spares_leader: bool) -> Vec<NodeId> {
-        let members = self.map.as_ref().and_then(|map| map.group(group));
-        let mut members = members.map_or_else(Vec::new, |group| group.members.clone());
-        let leader = self.routes.get(&group).and_then(|route| route.leader);
-        if spares_leader && members.len() > 1 {
-            members.retain(|member| Some(*member) != leader);
-        }
-        members
+    /// The members of a group; none without a map, or when the map has no such group.
+    pub(crate) fn members(&self, group: GroupId) -> &[NodeId] {
+        let known = self.map.as_ref().and_then(|map| map.group(group));
+        known.map_or(&[], |group| &group.members)
+    }
+
+    /// Who leads a group, as far as this client knows.
+    pub(crate) fn leader(&self, group: GroupId) -> Option<NodeId> {
+        self.routes.get(&group).and_then(|route| route.leader)
     }
 
     /// The shard of a group on a node.

@@ -153,6 +153,16 @@ impl Sequencer {
             .map_or(0, |newest| newest.payload.len())
     }
 
+    /// Commands that were sent, or need not be, from the oldest one on.
+    pub(crate) const fn on_wire(&self) -> u64 {
+        self.send_from - self.acknowledged_below
+    }
+
+    /// Is there a command that was not sent, or must be sent again?
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.send_from < self.next_number()
+    }
+
     /// The next command to send, in order.
     pub(crate) fn take_unsent(&mut self) -> Option<(SequenceNumber, &[u8])> {
         loop {

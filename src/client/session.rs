@@ -12,6 +12,7 @@
 //! answer: hundreds of commands in flight get as many refusals from a leader that steps down, and the first one
 //! says it all.
 
+use crate::allowance::Allowance;
 use crate::connection::ConnectionId;
 use crate::retry::Backoff;
 use crate::sequencer::Sequencer;
@@ -73,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) binding: Binding,
     pub(crate) closing: Closing,
     pub(crate) sequencer: Sequencer,
+    /// How many of its commands may be on the wire.
+    pub(crate) allowance: Allowance,
     pub(crate) epoch: u8,
     /// Nothing is sent before; also names the timer that is valid.
     pub(crate) paused_until_ns: Option<u64>,
@@ -98,6 +101,7 @@ impl Session {
             binding: Binding::Unbound,
             closing: Closing::No,
             sequencer: Sequencer::new(),
+            allowance: Allowance::new(),
             epoch: 0,
             paused_until_ns: None,
             backoff: Backoff::default(),

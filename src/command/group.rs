@@ -6,7 +6,7 @@ use super::Outcome;
 use super::argument_value;
 use super::arguments::Globals;
 use super::console::{Console, table};
-use super::group_overview::GroupOverview;
+use super::group_overview::{GroupOverview, GroupSummary};
 use super::group_show::Show;
 use super::overview::UNTOLD;
 use super::survey::Survey;
@@ -48,21 +48,13 @@ struct Report {
 /// One group.
 #[derive(Serialize)]
 struct ReportGroup {
-    group: u32,
-    /// Empty for group 0.
-    keyspace: String,
-    machine: String,
-    state: &'static str,
-    leader: Option<u16>,
-    leader_address: Option<String>,
-    term: u32,
-    commit: u64,
+    #[serde(flatten)]
+    summary: GroupSummary,
     /// Of the member that is behind the most.
     lag_entries: u64,
     voters: usize,
     voters_present: usize,
     members: Vec<u16>,
-    sessions: u32,
 }
 
 impl Group {
@@ -106,19 +98,11 @@ impl ReportGroup {
         let members = group.members.iter();
         let lags = members.clone().filter_map(|member| member.lag_entries);
         Self {
-            group: group.group.number(),
-            keyspace: group.keyspace.to_owned(),
-            machine: group.machine.to_owned(),
-            state: group.state.word(),
-            leader: group.leader.map(|node| node.number()),
-            leader_address: group.leader.map(|node| survey.address(node)),
-            term: group.term.number(),
-            commit: group.commit.number(),
+            summary: GroupSummary::new(survey, group),
             lag_entries: lags.max().unwrap_or_default(),
             voters: group.voters().count(),
             voters_present: group.voters_present().count(),
             members: members.map(|member| member.node.number()).collect(),
-            sessions: group.sessions,
         }
     }
 }
@@ -143,18 +127,19 @@ fn text(report: &Report) -> String {
 }
 
 fn row(group: &ReportGroup) -> Vec<String> {
+    let summary = &group.summary;
     let told = |text: &str| if text.is_empty() { UNTOLD } else { text }.to_owned();
     vec![
-        group.group.to_string(),
-        told(&group.keyspace),
-        told(&group.machine),
-        group.state.to_owned(),
-        told(group.leader_address.as_deref().unwrap_or_default()),
-        group.term.to_string(),
-        group.commit.to_string(),
+        summary.group.to_string(),
+        told(&summary.keyspace),
+        told(&summary.machine),
+        summary.state.to_owned(),
+        told(summary.leader_address.as_deref().unwrap_or_default()),
+        summary.term.to_string(),
+        summary.commit.to_string(),
         group.lag_entries.to_string(),
         format!("{} of {}", group.voters_present, group.voters),
-        group.sessions.to_string(),
+        summary.sessions.to_string(),
     ]
 }
 
@@ -199,7 +184,7 @@ mod tests {
     #[test]
     fn a_keyspace_has_its_groups_only() {
         let report = listed(Some("orders")).expect("it exists");
-        let groups: Vec<u32> = report.groups.iter().map(|it| it.group).collect();
+        let groups: Vec<u32> = report.groups.iter().map(|it| it.summary.group).collect();
         assert_eq!(groups, [1]);
     }
 

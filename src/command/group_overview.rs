@@ -11,6 +11,7 @@
 use super::survey::Survey;
 use margay_types::{GroupId, Index, NodeId, ReplicaNumber, Term};
 use margay_wire::admin::{GroupStatus, Keyspace, MapGroup, MemberStatus, MemberType, ReplicaRole};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What runs group 0, in lists of groups.
@@ -208,6 +209,38 @@ fn members_by_map<'a>(group: &MapGroup) -> Vec<MemberOverview<'a>> {
         lag_entries: None,
     };
     group.members.iter().map(member).collect()
+}
+
+/// What every report about a group begins with, for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct GroupSummary {
+    pub(super) group: u32,
+    /// Empty for group 0.
+    pub(super) keyspace: String,
+    pub(super) machine: String,
+    pub(super) state: &'static str,
+    pub(super) leader: Option<u16>,
+    pub(super) leader_address: Option<String>,
+    pub(super) term: u32,
+    pub(super) commit: u64,
+    pub(super) sessions: u32,
+}
+
+impl GroupSummary {
+    /// The summary of a group that was seen.
+    pub(super) fn new(survey: &Survey, group: &GroupOverview<'_>) -> Self {
+        Self {
+            group: group.group.number(),
+            keyspace: group.keyspace.to_owned(),
+            machine: group.machine.to_owned(),
+            state: group.state.word(),
+            leader: group.leader.map(NodeId::number),
+            leader_address: group.leader.map(|node| survey.address(node)),
+            term: group.term.number(),
+            commit: group.commit.number(),
+            sessions: group.sessions,
+        }
+    }
 }
 
 #[cfg(test)]

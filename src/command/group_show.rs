@@ -5,14 +5,14 @@ use super::Outcome;
 use super::arguments::Globals;
 use super::console::{Console, columns, table};
 use super::effect_chains::{Chains, Verdict};
-use super::group_overview::{GroupOverview, MemberOverview};
+use super::group_overview::{GroupOverview, GroupSummary, MemberOverview};
 use super::overview::{UNTOLD, member_word};
 use super::reason::{Reason, counted, reasons, rows, time};
 use super::survey::Survey;
 use crate::codes::{Code, Exit, Failure};
 use clap::Args;
 use margay_client::operator::Deadline;
-use margay_types::{GroupId, NodeId};
+use margay_types::GroupId;
 use margay_wire::admin::{GroupStatus, Map, ReplicaRole};
 use serde::Serialize;
 
@@ -29,16 +29,8 @@ pub(super) struct Show {
 struct Report {
     schema: u32,
     cluster: String,
-    group: u32,
-    /// Empty for group 0.
-    keyspace: String,
-    machine: String,
-    state: &'static str,
-    leader: Option<u16>,
-    leader_address: Option<String>,
-    term: u32,
-    commit: u64,
-    sessions: u32,
+    #[serde(flatten)]
+    summary: GroupSummary,
     members: Vec<Member>,
     /// Do the members' effect chains agree? Null when they have no index in common now.
     chains_agree: Option<bool>,
@@ -113,15 +105,7 @@ impl Report {
         Self {
             schema: 1,
             cluster: survey.map.cluster.to_string(),
-            group: group.number(),
-            keyspace: found.keyspace.to_owned(),
-            machine: found.machine.to_owned(),
-            state: found.state.word(),
-            leader: found.leader.map(NodeId::number),
-            leader_address: found.leader.map(|node| survey.address(node)),
-            term: found.term.number(),
-            commit: found.commit.number(),
-            sessions: found.sessions,
+            summary: GroupSummary::new(survey, found),
             members: members.collect(),
             chains_agree,
             chains_index,
@@ -214,7 +198,7 @@ fn text(report: &Report) -> String {
         "CHAIN",
     ];
     let mut lines = vec![
-        headline(report),
+        headline(&report.summary),
         table(&header, report.members.iter().map(row)),
         chains_line(report),
     ];
@@ -229,7 +213,7 @@ fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn headline(report: &Report) -> String {
+fn headline(report: &GroupSummary) -> String {
     let mut parts = vec![format!("group {}", report.group)];
     if !report.keyspace.is_empty() {
         parts.push(format!("keyspace {}", report.keyspace));

@@ -20,7 +20,7 @@ fn report(other: super::super::survey::Seen) -> Report {
 #[test]
 fn each_member_shows_what_its_node_says_and_what_the_leader_knows() {
     let report = report(up(TWO, vec![group(1, ReplicaRole::Follower, 7, 6)]));
-    assert_eq!(report.leader_address.as_deref(), Some("n1:7400"));
+    assert_eq!(report.summary.leader_address.as_deref(), Some("n1:7400"));
     let [one, two] = &report.members[..] else {
         panic!("{report:?}")
     };
@@ -55,7 +55,7 @@ fn a_member_that_does_not_answer_is_told_from_one_that_is_missing() {
     );
     let gone = report(down());
     assert_eq!(gone.members[1].role, "down");
-    assert_eq!(gone.state, "degraded");
+    assert_eq!(gone.summary.state, "degraded");
     assert!(text(&gone).contains("M141  the node cannot be reached  n2:7400"));
 }
 

@@ -120,10 +120,10 @@ pub(super) const CORES: Setting = Setting {
     key: "shards.cores",
     default: Some("auto"),
     range: None,
-    unit: "auto, a core, or anywhere:1",
-    consequence: "the node's shard is pinned to this core; auto takes the first that the process \
-                  may use; keep interrupts and other programs off it; anywhere:1 pins none, for \
-                  nodes that share a machine",
+    unit: "auto, cores, or anywhere:N",
+    consequence: "a shard is pinned to each of these cores; auto takes all that the process may use, \
+                  or as many as the directory was made for; keep interrupts and other programs off \
+                  them; anywhere:N pins none of N, for nodes that share a machine",
     restart: Restart::Needed,
 };
 

@@ -247,6 +247,15 @@ impl Host {
         }
     }
 
+    /// What the outputs of a session take that are kept once its client needs none below `acknowledged_below`.
+    #[must_use]
+    pub fn kept_bytes(&self, session: SessionId, acknowledged_below: SequenceNumber) -> u64 {
+        let slot = self.sessions.find(session);
+        slot.map_or(0, |slot| {
+            self.sessions.at(slot).kept_bytes(acknowledged_below)
+        })
+    }
+
     /// What all kept outputs take; a leader admits commands while this and what is under way stay
     /// below the limit.
     #[must_use]

@@ -149,6 +149,16 @@ impl Session {
         self.cached_bytes
     }
 
+    /// What those would take that are kept once outputs below `below` are not needed.
+    pub(crate) fn kept_bytes(&self, below: SequenceNumber) -> u64 {
+        let gone = below
+            .number()
+            .saturating_sub(self.acknowledged_below.number());
+        let gone = usize::try_from(gone).unwrap_or(usize::MAX);
+        let kept = self.outputs.iter().skip(gone);
+        kept.map(CachedOutput::cached_bytes).sum()
+    }
+
     /// The kept outputs, from `acknowledged_below` up.
     pub(crate) fn outputs(&self) -> impl ExactSizeIterator<Item = &CachedOutput> {
         self.outputs.iter()
@@ -274,6 +284,16 @@ mod tests {
         assert_eq!(session.acknowledged_below(), SequenceNumber::new(3));
         assert_eq!(session.standing(SequenceNumber::new(3)), Standing::Next);
         assert_eq!(session.cached_bytes(), 0);
+    }
+
+    #[test]
+    fn what_would_be_kept_is_what_an_acknowledgement_keeps() {
+        for below in [0, 1, 3, 6, 100] {
+            let mut session = session_with(5);
+            let told = session.kept_bytes(SequenceNumber::new(below));
+            session.acknowledge(SequenceNumber::new(below));
+            assert_eq!(told, session.cached_bytes(), "below {below}");
+        }
     }
 
     #[test]

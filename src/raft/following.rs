@@ -278,6 +278,7 @@ impl Replica {
             proven,
             honoured: self.honoured(),
             applies: self.applies == Applies::Yes,
+            wants_checkpoint: self.wants_checkpoint,
         };
         self.send(from, Message::HeartbeatResponse(response), effects);
     }

@@ -109,6 +109,7 @@ impl Hostile {
                 proven: self.index(),
                 honoured: self.ticks(),
                 applies: self.flag(),
+                wants_checkpoint: self.flag(),
             }),
             7 => Message::TimeoutNow(TimeoutNow { term }),
             8 => Message::ReadIndex(ReadIndex {

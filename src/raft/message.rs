@@ -154,6 +154,8 @@ pub struct HeartbeatResponse {
     pub honoured: Ticks,
     /// Does the answerer's machine still apply?
     pub applies: bool,
+    /// Does this group keep the answerer's log from freeing room, so that a checkpoint is wanted?
+    pub wants_checkpoint: bool,
 }
 
 /// Start an election now: the leader hands over.

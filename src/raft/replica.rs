@@ -127,6 +127,8 @@ impl Held {
 pub struct Replica {
     pub(crate) number: ReplicaNumber,
     pub(crate) applies: Applies,
+    /// What the host says of its log: told to the leader with every answer to a heartbeat.
+    pub(crate) wants_checkpoint: bool,
     /// Is it the only voter of the only configuration? Kept, because every tick asks.
     pub(crate) alone: bool,
     /// Ticks since this replica started, saturating.
@@ -199,6 +201,7 @@ impl Replica {
             election_timeout_ticks: 0,
             preferred: None,
             applies: Applies::Yes,
+            wants_checkpoint: false,
             last_request: 0,
             reported: (Role::Follower, restored.hard_state.term, None),
         };
@@ -297,6 +300,18 @@ impl Replica {
     /// Tells the leader, with the next answer, whether this machine applies.
     pub fn set_applies(&mut self, applies: Applies) {
         self.applies = applies;
+    }
+
+    /// Tells the leader, with the next answer to a heartbeat, whether this group keeps the log here from freeing room.
+    /// What it does about that is its host's to decide.
+    pub fn set_wants_checkpoint(&mut self, wants_checkpoint: bool) {
+        self.wants_checkpoint = wants_checkpoint;
+    }
+
+    /// Does this replica ask its leader for a checkpoint?
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.wants_checkpoint
     }
 
     /// Entries up to `floor` may be gone from the log.

@@ -164,6 +164,7 @@ impl Replica {
             proven,
             honoured,
             applies,
+            wants_checkpoint: _,
         } = response;
         let heard = Heard {
             round,

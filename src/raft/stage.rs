@@ -272,6 +272,7 @@ impl Stage {
             proven: index(proven),
             honoured: Ticks::new(ELECTION_TICKS),
             applies: true,
+            wants_checkpoint: false,
         };
         self.step(from, Message::HeartbeatResponse(response));
     }

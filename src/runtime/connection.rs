@@ -16,6 +16,7 @@
 
 use super::handover::Handover;
 use super::operation::Descriptor;
+use super::slots::Key;
 use crate::shard::PeerId;
 use margay_wire::Splitter;
 use margay_wire::hello::HELLO_BYTES;
@@ -74,8 +75,8 @@ pub(super) struct Connection {
     pub(super) socket: Descriptor,
     pub(super) phase: Phase,
     pub(super) splitter: Splitter,
-    /// A receive is armed.
-    pub(super) is_receiving: bool,
+    /// The receive that is armed.
+    pub(super) receive: Option<Key>,
     /// A send or a connect is under way.
     pub(super) is_sending: bool,
 }
@@ -87,14 +88,14 @@ impl Connection {
             socket,
             phase,
             splitter: Splitter::default(),
-            is_receiving: false,
+            receive: None,
             is_sending: false,
         }
     }
 
     /// Is the kernel done with it?
     pub(super) fn is_idle(&self) -> bool {
-        !self.is_receiving && !self.is_sending
+        self.receive.is_none() && !self.is_sending
     }
 }
 

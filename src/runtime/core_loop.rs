@@ -313,7 +313,7 @@ impl<C: Core + 'static> CoreLoop<C> {
                 Request::Start(key, operation) => {
                     ring.start(Purpose::Cold(key), operation);
                 }
-                Request::Cancel(key) => ring.cancel(Purpose::Cold(key)),
+                Request::Cancel(key) => ring.cancel_for(Purpose::Cold(key)),
             }
         }
         while let Some((key, job)) = io.take_job() {

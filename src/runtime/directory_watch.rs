@@ -13,6 +13,8 @@
 //! are not looked at: recovery names one that is missing. An error that does not say that something is gone, such as
 //! one of the disk, says nothing here.
 
+use crate::storage::log_manifest::LOG_DIRECTORY_PREFIX;
+use crate::storage::manifest;
 use rustix::fs::{CWD, Dir, Mode, OFlags, Stat, fstat, openat, stat};
 use rustix::io::Errno;
 use std::io;
@@ -24,12 +26,6 @@ use std::time::Duration;
 
 /// Time between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What is there as long as a node lives in the directory, and in each of its logs.
-const MANIFESTS: [&str; 2] = ["manifest.a", "manifest.b"];
-
-/// What folders of logs are called, before their number.
-const LOG_PREFIX: &str = "log-";
 
 /// What a watch is told.
 enum Word {
@@ -117,7 +113,9 @@ impl Expected {
     fn find(directory: &Path, lock: &OwnedFd) -> Self {
         let mut expected = Self {
             same: Vec::new(),
-            there: MANIFESTS.map(|name| directory.join(name)).to_vec(),
+            there: manifest::FILE_NAMES
+                .map(|name| directory.join(name))
+                .to_vec(),
         };
         if let Ok(found) = fstat(lock) {
             let path = directory.join(super::directory_lock::FILE_NAME);
@@ -125,7 +123,7 @@ impl Expected {
         }
         for log in logs(directory).unwrap_or_default() {
             if let Ok(found) = stat(&log) {
-                let manifests = MANIFESTS.map(|name| log.join(name));
+                let manifests = manifest::FILE_NAMES.map(|name| log.join(name));
                 expected.there.extend(manifests);
                 expected.same.push((log, identity(&found)));
             }
@@ -159,7 +157,7 @@ fn logs(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut logs = Vec::new();
     for entry in Dir::read_from(&opened)? {
         if let Ok(name) = entry?.file_name().to_str()
-            && name.starts_with(LOG_PREFIX)
+            && name.starts_with(LOG_DIRECTORY_PREFIX)
         {
             logs.push(directory.join(name));
         }
@@ -179,7 +177,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = DirectoryLock::acquire(directory.path()).unwrap();
         fs::create_dir(directory.path().join("log-0")).unwrap();
-        for name in MANIFESTS {
+        for name in manifest::FILE_NAMES {
             fs::write(directory.path().join(name), "m").unwrap();
             fs::write(directory.path().join("log-0").join(name), "m").unwrap();
         }

@@ -13,7 +13,6 @@ use super::limits::HANDOVER_BYTES_MAX;
 use super::listener;
 use super::network::{Network, Surroundings};
 use super::notice::Notice;
-use super::operation::Purpose;
 use super::ring::Ring;
 use super::slots::Key;
 use margay_types::ShardId;
@@ -53,11 +52,12 @@ impl Network {
 
     /// Ends the receive of a connection that goes elsewhere: once, and the rest follows when it has ended.
     pub(super) fn stop_receiving_for_handover(&mut self, ring: &mut Ring, key: Key) {
-        let phase = self.connections.find_mut(key).map(|it| &mut it.phase);
-        if let Some(Phase::HandingOver(handover)) = phase
+        if let Some(connection) = self.connections.find_mut(key)
+            && let Phase::HandingOver(handover) = &mut connection.phase
+            && let Some(receive) = connection.receive
             && !std::mem::replace(&mut handover.is_cancelled, true)
         {
-            ring.cancel(Purpose::Receive(key));
+            ring.cancel(receive);
         }
     }
 

@@ -142,7 +142,7 @@ impl Network {
             .connections
             .find_mut(key)
             .expect("a socket under way is kept");
-        connection.is_receiving = false;
+        connection.receive = None;
         let is_over = matches!(completion.result, Ok(0));
         let goes_on = match completion.result {
             Ok(0) => false,
@@ -302,9 +302,9 @@ impl Network {
             .connections
             .find_mut(key)
             .expect("a socket that receives is open");
-        connection.is_receiving = true;
         let socket = Rc::clone(&connection.socket);
-        ring.start(Purpose::Receive(key), Operation::Receive { socket });
+        let receive = ring.start(Purpose::Receive(key), Operation::Receive { socket });
+        connection.receive = Some(receive);
     }
 
     fn send(&mut self, ring: &mut Ring, key: Key, parts: Vec<Part>) {
@@ -335,7 +335,7 @@ impl Network {
         };
         match connection.phase {
             Phase::Dialing(_) => {
-                ring.cancel(Purpose::Connect(key));
+                ring.cancel_for(Purpose::Connect(key));
                 self.end(key, around);
             }
             Phase::Greeting(_) | Phase::HandingOver(_) => {

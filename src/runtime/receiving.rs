@@ -10,7 +10,7 @@ use super::listener;
 use super::network::{Network, Surroundings};
 use super::notice::Notice;
 use super::slots::Key;
-use crate::shard::{ConnectionId, PeerId};
+use crate::shard::PeerId;
 use margay_types::ProcessLife;
 use margay_wire::client::{ResponseHead, write_refusal};
 use margay_wire::hello::HELLO_BYTES;
@@ -45,16 +45,13 @@ impl Network {
         bytes: &[u8],
         around: &mut Surroundings<'_, C>,
     ) {
+        let id = self.connection_id(key);
         let connection = self
             .connections
             .find_mut(key)
             .expect("a socket under way is kept");
         let broken = match connection.phase {
             Phase::Client => {
-                let id = ConnectionId {
-                    shard: self.shard,
-                    number: key.number(),
-                };
                 let frames = connection.splitter.split(bytes);
                 frames_to(frames, |frame| around.core.on_client_frame(id, frame))
             }

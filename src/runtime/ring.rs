@@ -152,18 +152,23 @@ impl Ring {
             .map(|(key, _)| key)
             .collect();
         for operation in waiting {
-            self.start(Purpose::Nobody, Operation::Cancel { operation });
+            self.cancel(operation);
         }
     }
 
-    /// The key of the operation that runs for `purpose`, to cancel it.
-    pub(super) fn cancel(&mut self, purpose: Purpose) {
+    /// Cancels an operation that was started.
+    pub(super) fn cancel(&mut self, operation: Key) {
+        self.start(Purpose::Nobody, Operation::Cancel { operation });
+    }
+
+    /// Cancels the operation that runs for `purpose`, if one does: seldom, because it is looked for.
+    pub(super) fn cancel_for(&mut self, purpose: Purpose) {
         let found = self
             .started
             .iter()
             .find(|(_, started)| started.purpose == purpose);
         if let Some((operation, _)) = found {
-            self.start(Purpose::Nobody, Operation::Cancel { operation });
+            self.cancel(operation);
         }
     }
 

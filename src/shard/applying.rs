@@ -59,6 +59,10 @@ impl Hosted {
 
     fn load_committed<S: Seams>(&mut self, means: &mut Means<S>, first: Index, last: Index) {
         self.loading = Loading::UnderWay;
+        if !means.loads.try_begin() {
+            means.loads.wait(self.group());
+            return;
+        }
         let load = means
             .log
             .load(self.group(), first, last, APPLY_BYTES_PER_TURN);

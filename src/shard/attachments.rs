@@ -173,6 +173,26 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_carries_so_many_sessions_and_no_more() {
+        let mut attachments = Attachments::new(ShardId::FIRST, 1);
+        let connection = connection(1);
+        attachments.on_open(connection);
+        let attachment = |number| Attachment {
+            group: GroupId::new(3),
+            session: SessionId::new(number),
+            client: ClientId::ZERO,
+        };
+        let most = SESSIONS_PER_CONNECTION_MAX as u64;
+        for number in 1..=most {
+            assert!(attachments.attach(connection, attachment(number)).is_ok());
+        }
+        let beyond = attachments.attach(connection, attachment(most + 1));
+        assert_eq!(beyond, Err(NotAttached::TooMany));
+        attachments.detach(connection, GroupId::new(3), SessionId::new(1));
+        assert!(attachments.attach(connection, attachment(most + 1)).is_ok());
+    }
+
+    #[test]
     fn sessions_that_come_and_go_do_not_use_a_connection_up() {
         let mut attachments = Attachments::new(ShardId::FIRST, 1);
         let connection = connection(1);

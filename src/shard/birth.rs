@@ -4,7 +4,7 @@ use crate::shard::hosted::Identity;
 use crate::storage::payload::Created;
 use margay_machine::Limits;
 use margay_raft::{Configuration, Member};
-use margay_types::{GroupId, Incarnation, Index, NodeId};
+use margay_types::{GroupId, Incarnation, Index, NodeId, ReplicaNumber};
 use margay_wire::admin::system::Creation;
 use margay_wire::genesis::Genesis;
 use serde::{Deserialize, Serialize};
@@ -62,20 +62,17 @@ impl Birth {
     /// This node's replica of group 0, if the genesis names this data directory.
     pub(crate) fn of_genesis(genesis: &Genesis, incarnation: Incarnation) -> Option<Self> {
         let own = genesis.member(incarnation)?;
-        let voters = genesis
-            .members()
-            .map(|member| Member {
-                number: member.replica,
-                node: member.node,
-            })
-            .collect();
         let description = Description {
             format: FORMAT,
             created: Index::ZERO,
             keyspace: String::new(),
             machine_version: 1,
             options: genesis.encode(),
-            configuration: encoded(voters),
+            configuration: configuration_of(
+                genesis
+                    .members()
+                    .map(|member| (member.replica, member.node)),
+            ),
         };
         let machine = margay_wire::admin::system::MACHINE;
         Some(Self::new(
@@ -90,21 +87,15 @@ impl Birth {
     /// This node's replica of a created group, if it is a member.
     pub(crate) fn of_creation(creation: &Creation, node: NodeId) -> Option<Self> {
         let own = creation.members.iter().find(|member| member.node == node)?;
-        let voters = creation
-            .members
-            .iter()
-            .map(|member| Member {
-                number: member.replica,
-                node: member.node,
-            })
-            .collect();
+        let members = creation.members.iter();
+        let members = members.map(|member| (member.replica, member.node));
         let description = Description {
             format: FORMAT,
             created: creation.created,
             keyspace: creation.keyspace.clone(),
             machine_version: creation.machine_version,
             options: creation.options.clone(),
-            configuration: encoded(voters),
+            configuration: configuration_of(members),
         };
         let number = own.replica;
         Some(Self::new(
@@ -118,7 +109,7 @@ impl Birth {
 
     fn new(
         group: GroupId,
-        replica: margay_types::ReplicaNumber,
+        replica: ReplicaNumber,
         incarnation: Incarnation,
         machine: &str,
         description: Description,
@@ -152,9 +143,12 @@ impl Birth {
     }
 }
 
-fn encoded(voters: Vec<Member>) -> Vec<u8> {
+/// The bytes of a configuration in which all of these vote.
+fn configuration_of(members: impl Iterator<Item = (ReplicaNumber, NodeId)>) -> Vec<u8> {
     let configuration = Configuration {
-        voters,
+        voters: members
+            .map(|(number, node)| Member { number, node })
+            .collect(),
         ..Configuration::default()
     };
     let mut bytes = Vec::new();

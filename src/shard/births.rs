@@ -50,15 +50,15 @@ pub(crate) struct Births {
     /// Their `created` records are in batches that are not durable yet.
     logging: BTreeMap<GroupId, (Sequence, Birth)>,
     /// Durable in the log; the manifest does not say so yet.
-    logged: Vec<Birth>,
+    logged: BTreeMap<GroupId, Birth>,
     /// The write of the manifest under way is for these.
-    recording: Vec<Birth>,
+    recording: BTreeMap<GroupId, Birth>,
     /// Creations of group 0 at or below it are in `logging` or further, or done.
     pub(crate) taken_up_to: Index,
     /// Not everything that group 0 created can be carried out now: the manifest must not pass it.
     pub(crate) stalled: Option<Stall>,
-    /// Of `logged`, so many are reported to shard 0, by a sibling of it.
-    reported: usize,
+    /// Of `logged`, those that a sibling of shard 0 has not reported to it.
+    unreported: Vec<GroupId>,
     /// What a sibling of shard 0 was told and could not carry out yet.
     pub(crate) waiting: VecDeque<Birth>,
     /// What siblings carry out, as shard 0 knows it.
@@ -83,11 +83,9 @@ impl Births {
 
     /// Is a record of this group under way?
     pub(crate) fn has(&self, group: GroupId) -> bool {
-        let is_it = |birth: &Birth| birth.group == group;
         self.logging.contains_key(&group)
-            || self.logged.iter().any(is_it)
-            || self.recording.iter().any(is_it)
-            || self.waiting.iter().any(is_it)
+            || self.logged.contains_key(&group)
+            || self.recording.contains_key(&group)
             || self.siblings.has(group)
     }
 
@@ -100,7 +98,7 @@ impl Births {
     pub(crate) fn resume(&mut self, group: GroupId) -> bool {
         let found = self.interrupted.remove(&group);
         let is_found = found.is_some();
-        self.logged.extend(found);
+        self.on_logged_here(found);
         is_found
     }
 
@@ -114,7 +112,15 @@ impl Births {
         let returned = self
             .logging
             .extract_if(.., |_, (sequence, _)| *sequence <= durable);
-        self.logged.extend(returned.map(|(_, (_, birth))| birth));
+        let returned: Vec<Birth> = returned.map(|(_, (_, birth))| birth).collect();
+        self.on_logged_here(returned);
+    }
+
+    fn on_logged_here(&mut self, births: impl IntoIterator<Item = Birth>) {
+        for birth in births {
+            self.unreported.push(birth.group);
+            self.logged.insert(birth.group, birth);
+        }
     }
 
     /// May the manifest be written now, and up to which entry of group 0? For all whose records are durable, at once:
@@ -128,36 +134,28 @@ impl Births {
             return None;
         }
         self.recording = std::mem::take(&mut self.logged);
-        let here = self.recording.iter();
+        self.unreported.clear();
+        let here = self.recording.values();
         let here = here.map(|birth| birth.description.created).max();
         here.max(self.siblings.begin_recording())
     }
 
     /// Groups of a sibling whose records are durable, and of which shard 0 does not know yet.
     pub(crate) fn take_unreported(&mut self) -> Vec<GroupId> {
-        let unreported = self.logged.iter().skip(self.reported);
-        let groups = unreported.map(|birth| birth.group).collect();
-        self.reported = self.logged.len();
-        groups
+        std::mem::take(&mut self.unreported)
     }
 
     /// The manifest is durable: these replicas of a sibling may act.
     pub(crate) fn take_logged(&mut self, groups: &[GroupId]) -> Vec<Birth> {
-        let recorded = self
-            .logged
-            .extract_if(.., |birth| groups.contains(&birth.group));
-        let recorded: Vec<Birth> = recorded.collect();
-        assert!(
-            recorded.len() == groups.len(),
-            "shard 0 records what was reported to it"
-        );
-        self.reported -= recorded.len();
+        let recorded = groups.iter().map(|group| self.logged.remove(group));
         recorded
+            .map(|birth| birth.expect("shard 0 records what was reported to it"))
+            .collect()
     }
 
     /// The manifest is durable: these replicas may act.
-    pub(crate) fn take_recorded(&mut self) -> Vec<Birth> {
-        std::mem::take(&mut self.recording)
+    pub(crate) fn take_recorded(&mut self) -> impl Iterator<Item = Birth> + use<> {
+        std::mem::take(&mut self.recording).into_values()
     }
 }
 

@@ -150,6 +150,16 @@ impl Hosted {
         }
     }
 
+    /// A follower whose log this group keeps from freeing room asks its leader for a checkpoint: the leader's own log
+    /// may be that of another shard, or of a node with fewer groups, and have all the room there is. One that is
+    /// behind, or whose machine stopped, has had checkpoints proposed and not taken them: more would not help.
+    pub(crate) fn ask_for_checkpoint(&mut self, holds_room: bool) {
+        let is_current = self.host.applied_index() == self.replica.commit_index();
+        let would_take_it = is_current && self.stopped.is_none() && !self.is_writing_checkpoint();
+        self.replica
+            .set_wants_checkpoint(holds_room && would_take_it);
+    }
+
     /// The entry that asks for a checkpoint was applied: the state is taken as it is here.
     pub(crate) fn begin_checkpoint(&mut self, at: Position) {
         self.bytes_since_checkpoint = 0;

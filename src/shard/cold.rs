@@ -1,8 +1,16 @@
-//! Where cold tasks leave what they found, until the shard's next turn takes it.
+//! Where cold tasks leave what they found, until the shard's next turn takes it; and how many may read at a time.
 //!
 //! A cold task never touches a group: it ends, and pushes one result here. So everything that changes a group happens
 //! inside a turn.
+//!
+//! Each read of entries takes memory until its result was used. A thousand groups that start, or a member that comes
+//! back to all of them, would take it all at once; so there are places for reads. Who finds none waits in turn, if it
+//! reads for its own machine. What is for a follower is left, as a network may leave it: the core asks again.
 
+use crate::limits::LOADS_MAX;
+use crate::shard::Seams;
+use crate::shard::hosted::Loading;
+use crate::shard::shard::Shard;
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
 use crate::storage::{Disk, Loaded, StorageError};
@@ -49,6 +57,48 @@ pub(crate) enum ColdDone<D: Disk> {
     },
 }
 
+/// The reads of entries of all groups of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Loads {
+    under_way: usize,
+    waiting: VecDeque<GroupId>,
+}
+
+impl Loads {
+    /// Takes a place, if there is one.
+    pub(crate) fn try_begin(&mut self) -> bool {
+        let has_place = self.under_way < LOADS_MAX;
+        self.under_way += usize::from(has_place);
+        has_place
+    }
+
+    /// A group waits for a place.
+    pub(crate) fn wait(&mut self, group: GroupId) {
+        self.waiting.push_back(group);
+    }
+
+    /// A read is over, and its place free: which group waits for it?
+    ///
+    /// # Panics
+    /// When none was under way.
+    pub(crate) fn end(&mut self) -> Option<GroupId> {
+        let left = self.under_way.checked_sub(1);
+        self.under_way = left.expect("what ended was begun");
+        self.waiting.pop_front()
+    }
+}
+
+impl<S: Seams> Shard<S> {
+    /// A read of entries is over: the next group that waits for one has its turn.
+    pub(crate) fn give_load_place(&mut self) {
+        let waiting = self.means.loads.end();
+        if let Some(hosted) = waiting.and_then(|group| self.groups.get_mut(&group)) {
+            hosted.loading = Loading::No;
+            hosted.touch(&mut self.means);
+        }
+    }
+}
+
 /// The queue of results; shared by a shard and its cold tasks, on one thread.
 #[derive(Debug)]
 pub(crate) struct ColdInbox<D: Disk> {
@@ -85,5 +135,21 @@ impl<D: Disk> ColdInbox<D> {
     /// Takes the oldest result.
     pub(crate) fn take(&self) -> Option<ColdDone<D>> {
         self.done.borrow_mut().pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_without_a_place_waits_for_the_end_of_another() {
+        let mut loads = Loads::default();
+        assert!((0..LOADS_MAX).all(|_| loads.try_begin()));
+        assert!(!loads.try_begin());
+        loads.wait(GroupId::new(7));
+        assert_eq!(loads.end(), Some(GroupId::new(7)));
+        assert!(loads.try_begin() && !loads.try_begin());
+        assert_eq!(loads.end(), None);
     }
 }

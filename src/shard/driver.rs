@@ -81,9 +81,15 @@ impl Hosted {
         message: Message,
     ) {
         self.catch_up(means);
+        let wants_checkpoint =
+            matches!(&message, Message::HeartbeatResponse(answer) if answer.wants_checkpoint);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
         self.execute_and_see(means, effects);
+        if wants_checkpoint && let Some(reign) = &mut self.reign {
+            reign.asked_for_checkpoint = true;
+            means.upkeep.add(self.group());
+        }
     }
 
     /// Entries of the leader; `records` were checked, one by one.
@@ -302,6 +308,9 @@ impl Hosted {
         to: ReplicaNumber,
         append: AppendEntries,
     ) {
+        if !means.loads.try_begin() {
+            return;
+        }
         let first = append.previous.index.next();
         let load = means
             .log

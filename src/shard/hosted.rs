@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 pub(crate) enum Loading {
     /// No: what is applied comes from memory, or there is nothing to apply.
     No,
-    /// Yes: applying goes on when it is there.
+    /// Yes, or it waits for its turn: applying goes on when it is there.
     UnderWay,
 }
 
@@ -321,6 +321,7 @@ impl Hosted {
         !self.reads.is_empty()
             || self.is_writing_checkpoint()
             || self.holds_covered_entries()
+            || self.replica.wants_checkpoint()
             || (leads && (self.stopped.is_some() || self.wants_checkpoint(false)))
     }
 
@@ -331,9 +332,12 @@ impl Hosted {
         self.hand_over_if_stopped(means);
         self.release_entries(means);
         self.go_on_with_checkpoint(means);
-        if self.wants_checkpoint(holds_room) {
+        let reign = self.reign.as_mut();
+        let is_asked = reign.is_some_and(|reign| std::mem::take(&mut reign.asked_for_checkpoint));
+        if self.wants_checkpoint(holds_room || is_asked) {
             self.propose_checkpoint(means);
         }
+        self.ask_for_checkpoint(holds_room);
     }
 
     /// Gives leadership to the voter that has most of the log among those that were heard from and are `fit`, if this

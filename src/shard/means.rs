@@ -3,7 +3,7 @@
 use crate::shard::Seams;
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::{Attachment, Attachments, NotAttached};
-use crate::shard::cold::ColdInbox;
+use crate::shard::cold::{ColdInbox, Loads};
 use crate::shard::exit::Exit;
 use crate::shard::log_clock::Observed;
 use crate::shard::outbox::{ConnectionId, Outbox};
@@ -47,6 +47,8 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) responses: Responses,
     /// Where cold tasks leave what they found.
     pub(crate) cold: ColdInbox<S::Disk>,
+    /// Reads of entries under way.
+    pub(crate) loads: Loads,
     /// Effects of the step under way; empty between steps.
     pub(crate) effects: Vec<Effect>,
     /// Answers of the entry being applied; empty between entries.

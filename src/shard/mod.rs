@@ -23,6 +23,7 @@
 //! Not done: changes of members, refills from a checkpoint (until then no entry goes that some member lacks), the
 //! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
+mod admission;
 mod alarms;
 mod applying;
 mod attachments;

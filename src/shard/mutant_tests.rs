@@ -28,7 +28,7 @@ const BY_TEST: [(&str, &str); 6] = [
     ),
     (
         "epoch-not-raised",
-        "storage::recovery::survey::tests::every_life_of_a_log_has_an_epoch_of_its_own",
+        "storage::recovery::outline::tests::every_life_of_a_log_has_an_epoch_of_its_own",
     ),
 ];
 

@@ -218,7 +218,7 @@ impl<S: Seams> Shard<S> {
         hosted.admit(means, payload.len())?;
         let index = hosted.append(means, EntryKind::CommandPlain, &payload)?;
         let reign = hosted.reign.as_mut().expect("a replica that appends leads");
-        reign.waiters.push(index, to);
+        reign.waiters.push(index, to, payload.len(), means.now_ns);
         Ok(())
     }
 

@@ -1,16 +1,14 @@
 //! From a client's frame to an entry in the log: who may append, and in which order.
 //!
 //! ```text
-//!   Command ─> attached here? ─> leading? ─> numbers known? ─┬─ next    ─> admitted? ─> append, wait
+//!   Command ─> attached here? ─> leading? ─> numbers known? ─┬─ next    ─> admitted? ─> decodes? ─> append, wait
 //!                                                            ├─ earlier ─> answer, or attach to it
 //!                                                            └─ gap     ─> refuse with what is next
 //! ```
 //!
 //! A refusal consumes no number and leaves nothing behind: the client sends again, in order.
 
-use crate::limits::{
-    COMMAND_BYTES_MAX, NO_SPACE_RETRY_MS, OVERLOADED_RETRY_MS, PROPOSALS_MAX, WAITERS_MAX,
-};
+use crate::limits::{COMMAND_BYTES_MAX, OVERLOADED_RETRY_MS, WAITERS_MAX};
 use crate::shard::Seams;
 use crate::shard::applying::refusal_of;
 use crate::shard::attachments::Attachment;
@@ -18,8 +16,8 @@ use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::shard::sequencing::Place;
 use crate::shard::waiters::Requester;
-use crate::storage::{Room, record};
-use margay_machine::{CheckedCommand, Outcome};
+use crate::storage::record;
+use margay_machine::{CommandView, Outcome};
 use margay_raft::{EntryKind, ProposeError};
 #[cfg(feature = "mutants")]
 use margay_types::mutant::{self, Mutant};
@@ -53,20 +51,18 @@ impl Hosted {
             let bytes_max = u32::try_from(COMMAND_BYTES_MAX).expect("a limit below 4 GiB");
             return Err(Refusal::CommandTooLarge { bytes_max });
         }
-        let command = self
-            .host
-            .check_command(payload)
-            .map_err(|_| Refusal::BadOperation)?;
-        if command.session != Some(attachment.session) {
+        let header = CommandView::decode(payload).map_err(|_| Refusal::BadOperation)?;
+        if header.session != Some(attachment.session) {
             return Err(Refusal::BadRequest);
         }
-        match self.place_of(&command, attachment.session)? {
+        let (session, sequence) = (attachment.session, header.sequence);
+        match self.place_of(session, sequence)? {
             #[cfg(feature = "mutants")]
             Place::Earlier if mutant::is(Mutant::DuplicateExecuted) => {
-                self.append_command(means, to, &command, payload)
+                self.append_command(means, to, session, payload)
             }
-            Place::Next => self.append_command(means, to, &command, payload),
-            Place::Earlier => self.on_duplicate(means, to, attachment.session, command.sequence),
+            Place::Next => self.append_command(means, to, session, payload),
+            Place::Earlier => self.on_duplicate(means, to, session, sequence),
             Place::Gap { next } => Err(Refusal::NextIs { sequence: next }),
         }
     }
@@ -82,7 +78,7 @@ impl Hosted {
         Ok(())
     }
 
-    fn place_of(&mut self, command: &CheckedCommand, session: SessionId) -> Result<Place, Refusal> {
+    fn place_of(&mut self, session: SessionId, sequence: SequenceNumber) -> Result<Place, Refusal> {
         let has_applied_own_term = self.has_applied_own_term();
         let applied = self.host.applied_index();
         let host = &self.host;
@@ -96,7 +92,7 @@ impl Hosted {
         if !reign.sequencing.is_ready(applied) {
             return Err(not_ready);
         }
-        let place = reign.sequencing.place(session, command.sequence, || {
+        let place = reign.sequencing.place(session, sequence, || {
             host.session(session).map(|view| view.applied)
         });
         match place {
@@ -120,53 +116,28 @@ impl Hosted {
         &mut self,
         means: &mut Means<S>,
         to: Requester,
-        command: &CheckedCommand,
+        session: SessionId,
         payload: &[u8],
     ) -> Result<(), Refusal> {
-        let session = command.session.expect("checked against the attachment");
+        // Before the machine looks at its bytes: a leader with too much to do must not do that, too.
+        self.admit(means, payload.len())?;
+        let command = self
+            .host
+            .check_command(payload)
+            .map_err(|_| Refusal::BadOperation)?;
         let limits = self.host.limits();
         if !limits.is_in_window(command.sequence, command.acknowledged_below) {
             return Err(Refusal::WindowFull);
         }
-        self.admit(means, payload.len())?;
+        self.admit_output(session, &command, means.now_ns)?;
         let index = self.append(means, EntryKind::CommandPlain, payload)?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
         reign.sequencing.count(session, command.sequence);
-        reign.waiters.push(index, to);
-        Ok(())
-    }
-
-    /// Is there room for one more command of a client's?
-    pub(crate) fn admit<S: Seams>(
-        &self,
-        means: &mut Means<S>,
-        payload_bytes: usize,
-    ) -> Result<(), Refusal> {
-        if means.log.room() >= Room::Soft {
-            return Err(Refusal::NoSpace {
-                retry_after_ms: NO_SPACE_RETRY_MS,
-            });
-        }
-        self.admit_upkeep(means, payload_bytes)
-    }
-
-    /// Is there room for one more entry that ordinary commands make room for: about sessions, or of the leader's own?
-    pub(crate) fn admit_upkeep<S: Seams>(
-        &self,
-        means: &mut Means<S>,
-        payload_bytes: usize,
-    ) -> Result<(), Refusal> {
-        let unapplied = self.stored_last.since(self.host.applied_index());
-        if unapplied >= PROPOSALS_MAX as u64 {
-            return Err(Refusal::Overloaded {
-                retry_after_ms: OVERLOADED_RETRY_MS,
-            });
-        }
-        if !means.log.has_room(record::record_bytes(payload_bytes)) {
-            return Err(Refusal::Overloaded {
-                retry_after_ms: OVERLOADED_RETRY_MS,
-            });
-        }
+        reign
+            .sequencing
+            .expect_output(session, command.cached_bytes_max);
+        reign.door.on_taken();
+        reign.waiters.push(index, to, payload.len(), means.now_ns);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What only a leader knows of its group; it begins and ends with the term in which this replica leads.
 
+use crate::shard::admission::Door;
 use crate::shard::log_clock::{LogClock, Observed};
 use crate::shard::sequencing::Sequencing;
 use crate::shard::waiters::Waiters;
@@ -17,11 +18,15 @@ pub(crate) struct Reign {
     pub(crate) sequencing: Sequencing,
     /// Who waits for outputs.
     pub(crate) waiters: Waiters,
+    /// Who was let in, and who was sent away.
+    pub(crate) door: Door,
     /// What idle sessions said since the last refresh entry.
     pub(crate) keep_alives: KeepAlives,
     /// The last entry that this reign appended on its own account (expiry, refresh, checkpoint): the next of its
     /// kind waits until it is applied.
     pub(crate) housekeeping: Index,
+    /// A member whose log is short of room asked for a checkpoint.
+    pub(crate) asked_for_checkpoint: bool,
 }
 
 impl Reign {
@@ -37,8 +42,10 @@ impl Reign {
             clock: LogClock::new(inherited, observed),
             sequencing,
             waiters: Waiters::default(),
+            door: Door::default(),
             keep_alives: KeepAlives::new(),
             housekeeping: Index::ZERO,
+            asked_for_checkpoint: false,
         }
     }
 }

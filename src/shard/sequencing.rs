@@ -34,12 +34,25 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     next: SequenceNumber,
+    /// None of its outputs under way takes more of the caches.
+    output_bytes_max: u64,
+}
+
+impl Counted {
+    const fn before(next: SequenceNumber) -> Self {
+        Self {
+            next,
+            output_bytes_max: 0,
+        }
+    }
 }
 
 /// The next numbers of all sessions that wrote while this replica leads, or whose commands stood in its tail.
 #[derive(Debug)]
 pub(crate) struct Sequencing {
     sessions: BTreeMap<SessionId, Counted>,
+    /// The greatest over all sessions, since this replica leads.
+    output_bytes_max: u64,
     /// Numbers are known once everything up to here is applied.
     ready_at: Index,
 }
@@ -49,6 +62,7 @@ impl Sequencing {
     pub(crate) fn waiting(tail_last: Index) -> Self {
         Self {
             sessions: BTreeMap::new(),
+            output_bytes_max: 0,
             ready_at: tail_last,
         }
     }
@@ -57,6 +71,7 @@ impl Sequencing {
     pub(crate) fn from_tail(commands: impl Iterator<Item = (SessionId, SequenceNumber)>) -> Self {
         let mut sequencing = Self {
             sessions: BTreeMap::new(),
+            output_bytes_max: 0,
             ready_at: Index::ZERO,
         };
         for (session, sequence) in commands {
@@ -82,7 +97,7 @@ impl Sequencing {
             Some(counted) => counted.next,
             None => {
                 let next = applied_last()?.next();
-                self.sessions.insert(session, Counted { next });
+                self.sessions.insert(session, Counted::before(next));
                 next
             }
         };
@@ -103,8 +118,35 @@ impl Sequencing {
     /// A command was appended, or stands in the tail.
     pub(crate) fn count(&mut self, session: SessionId, sequence: SequenceNumber) {
         let next = sequence.next();
-        let counted = self.sessions.entry(session).or_insert(Counted { next });
+        let counted = self.sessions.entry(session);
+        let counted = counted.or_insert(Counted::before(next));
         counted.next = counted.next.max(next);
+    }
+
+    /// The output of a command that was counted takes so much of the caches at most.
+    pub(crate) fn expect_output(&mut self, session: SessionId, bytes_max: u64) {
+        self.output_bytes_max = self.output_bytes_max.max(bytes_max);
+        if let Some(counted) = self.sessions.get_mut(&session) {
+            counted.output_bytes_max = counted.output_bytes_max.max(bytes_max);
+        }
+    }
+
+    /// Commands of a session that are appended and not applied.
+    pub(crate) fn under_way(&self, session: SessionId, applied: SequenceNumber) -> u64 {
+        let next = self.next(session, applied).number();
+        next.saturating_sub(applied.next().number())
+    }
+
+    /// The most that an output of this session takes; of what an earlier leader appended nothing is known here,
+    /// and the table decides.
+    pub(crate) fn output_bytes_max(&self, session: SessionId) -> u64 {
+        let counted = self.sessions.get(&session);
+        counted.map_or(0, |counted| counted.output_bytes_max)
+    }
+
+    /// The same of any session.
+    pub(crate) const fn any_output_bytes_max(&self) -> u64 {
+        self.output_bytes_max
     }
 
     /// The session ended, and its record is gone; or a command of it was refused when it was applied, and its record

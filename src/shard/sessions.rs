@@ -51,7 +51,9 @@ impl Hosted {
         self.admit_upkeep(means, payload.as_bytes().len())?;
         let index = self.append(means, EntryKind::Open, payload.as_bytes())?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
-        reign.waiters.push(index, to);
+        reign
+            .waiters
+            .push(index, to, payload.as_bytes().len(), means.now_ns);
         Ok(())
     }
 
@@ -160,7 +162,9 @@ impl Hosted {
         self.admit_upkeep(means, payload.as_bytes().len())?;
         let index = self.append(means, EntryKind::Close, payload.as_bytes())?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
-        reign.waiters.push(index, to);
+        reign
+            .waiters
+            .push(index, to, payload.as_bytes().len(), means.now_ns);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
 use crate::shard::birth::Birth;
 use crate::shard::births::Births;
-use crate::shard::cold::{ColdDone, ColdInbox, LoadFor};
+use crate::shard::cold::{ColdDone, ColdInbox, LoadFor, Loads};
 use crate::shard::exit::Exit;
 use crate::shard::hosted::{Hosted, Identity};
 use crate::shard::log_clock::Observed;
@@ -155,6 +155,7 @@ impl<S: Seams> Shard<S> {
             attachments: Attachments::new(facts.shard, facts.shard_count),
             responses: Responses::default(),
             cold: ColdInbox::default(),
+            loads: Loads::default(),
             effects: Vec::new(),
             answers: Answers::new(),
             touched: Vec::new(),
@@ -303,6 +304,7 @@ impl<S: Seams> Shard<S> {
                 purpose,
                 result,
             } => {
+                self.give_load_place();
                 let Some(hosted) = self.groups.get_mut(&group) else {
                     return;
                 };

@@ -17,7 +17,7 @@ use crate::shard::siblings::{SiblingMessage, Word};
 #[cfg(feature = "mutants")]
 use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, ShardId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Births on other shards, as shard 0 knows them.
 #[derive(Debug, Default)]
@@ -25,16 +25,16 @@ pub(crate) struct SiblingBirths {
     /// Told to their shards, with the entries of group 0 that created them; their records are not durable yet.
     told: BTreeMap<GroupId, Index>,
     /// Durable in the log of their shard; the manifest does not say so yet.
-    logged: Vec<(GroupId, Index)>,
+    logged: BTreeMap<GroupId, Index>,
     /// The write of the manifest under way is for these.
-    recording: Vec<GroupId>,
+    recording: BTreeSet<GroupId>,
 }
 
 impl SiblingBirths {
     /// Is a birth of this group under way on another shard?
     pub(crate) fn has(&self, group: GroupId) -> bool {
         self.told.contains_key(&group)
-            || self.logged.iter().any(|(logged, _)| *logged == group)
+            || self.logged.contains_key(&group)
             || self.recording.contains(&group)
     }
 
@@ -48,14 +48,15 @@ impl SiblingBirths {
 
     /// The manifest is written for all that are logged: the greatest entry of group 0 that created one of them.
     pub(crate) fn begin_recording(&mut self) -> Option<Index> {
-        let created = self.logged.iter().map(|(_, created)| *created).max();
-        self.recording = self.logged.drain(..).map(|(group, _)| group).collect();
+        let logged = std::mem::take(&mut self.logged);
+        let created = logged.values().copied().max();
+        self.recording = logged.into_keys().collect();
         created
     }
 
     fn on_logged(&mut self, group: GroupId) {
         if let Some(created) = self.told.remove(&group) {
-            self.logged.push((group, created));
+            self.logged.insert(group, created);
         }
     }
 }

@@ -38,10 +38,20 @@ pub(crate) struct Requester {
 /// The name of a command: its session and its number there.
 pub(crate) type CommandName = (SessionId, SequenceNumber);
 
+/// A request whose entry was appended.
+#[derive(Clone, Copy, Debug)]
+struct Appended {
+    index: Index,
+    requester: Requester,
+    payload_bytes: usize,
+    at_ns: u64,
+}
+
 /// Everybody who waits for an entry of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    appended: VecDeque<(Index, Requester)>,
+    appended: VecDeque<Appended>,
+    appended_bytes: usize,
     attached: BTreeMap<CommandName, Vec<Requester>>,
     attached_count: usize,
 }
@@ -52,13 +62,35 @@ impl Waiters {
         self.appended.len() + self.attached_count
     }
 
+    /// Bytes of the entries that somebody waits for.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.appended_bytes
+    }
+
+    /// When the oldest of them was appended.
+    pub(crate) fn oldest_ns(&self) -> Option<u64> {
+        self.appended.front().map(|oldest| oldest.at_ns)
+    }
+
     /// The request whose entry was just appended at `index`.
-    pub(crate) fn push(&mut self, index: Index, requester: Requester) {
+    pub(crate) fn push(
+        &mut self,
+        index: Index,
+        requester: Requester,
+        payload_bytes: usize,
+        now_ns: u64,
+    ) {
         assert!(
-            self.appended.back().is_none_or(|(last, _)| *last < index),
+            self.appended.back().is_none_or(|last| last.index < index),
             "requests wait in index order, and {index} is not behind the last"
         );
-        self.appended.push_back((index, requester));
+        self.appended_bytes += payload_bytes;
+        self.appended.push_back(Appended {
+            index,
+            requester,
+            payload_bytes,
+            at_ns: now_ns,
+        });
     }
 
     /// A duplicate of a command under way.
@@ -74,15 +106,12 @@ impl Waiters {
         index: Index,
         mut passed: impl FnMut(Requester),
     ) -> Option<Requester> {
-        while let Some((first, requester)) = self.appended.front().copied() {
-            if first > index {
-                return None;
+        while let Some(first) = self.appended.pop_front_if(|first| first.index <= index) {
+            self.appended_bytes -= first.payload_bytes;
+            if first.index == index {
+                return Some(first.requester);
             }
-            self.appended.pop_front();
-            if first == index {
-                return Some(requester);
-            }
-            passed(requester);
+            passed(first.requester);
         }
         None
     }
@@ -102,8 +131,9 @@ impl Waiters {
         let mut all: Vec<Requester> = self
             .appended
             .drain(..)
-            .map(|(_, requester)| requester)
+            .map(|appended| appended.requester)
             .collect();
+        self.appended_bytes = 0;
         for (_, attached) in std::mem::take(&mut self.attached) {
             all.extend(attached);
         }
@@ -130,8 +160,8 @@ mod tests {
     #[test]
     fn the_front_is_taken_at_its_own_index_only() {
         let mut waiters = Waiters::default();
-        waiters.push(Index::new(4), requester(1));
-        waiters.push(Index::new(6), requester(2));
+        waiters.push(Index::new(4), requester(1), 100, 1);
+        waiters.push(Index::new(6), requester(2), 100, 2);
         assert_eq!(
             waiters.take_appended(Index::new(3), |_| unreachable!()),
             None
@@ -145,13 +175,16 @@ mod tests {
             None
         );
         assert_eq!(waiters.count(), 1);
+        assert_eq!((waiters.bytes(), waiters.oldest_ns()), (100, Some(2)));
+        waiters.take_all();
+        assert_eq!((waiters.bytes(), waiters.oldest_ns()), (0, None));
     }
 
     #[test]
     fn a_request_whose_entry_gave_no_output_is_passed_on() {
         let mut waiters = Waiters::default();
-        waiters.push(Index::new(4), requester(1));
-        waiters.push(Index::new(5), requester(2));
+        waiters.push(Index::new(4), requester(1), 100, 1);
+        waiters.push(Index::new(5), requester(2), 100, 2);
         let mut passed = Vec::new();
         let taken = waiters.take_appended(Index::new(5), |requester| passed.push(requester));
         assert_eq!((taken, passed), (Some(requester(2)), vec![requester(1)]));

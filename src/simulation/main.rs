@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         let options = RunOptions {
             seed,
             node_count: arguments.nodes,
+            shard_count: None,
             faulty_ns: arguments.faulty_ms * 1_000_000,
             has_faults: !arguments.calm,
             echo: if arguments.trace {

@@ -29,6 +29,8 @@ pub struct RunOptions {
     pub seed: u64,
     /// Nodes; drawn when not said.
     pub node_count: Option<usize>,
+    /// Shards of each node; drawn when not said.
+    pub shard_count: Option<u16>,
     /// How long anything may fail.
     pub faulty_ns: u64,
     /// Are faults injected?
@@ -70,7 +72,7 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
     } else {
         Order::Stream
     };
-    let nodes = make_nodes(&mut random, node_count);
+    let nodes = make_nodes(&mut random, node_count, options.shard_count);
     let members = nodes.iter().map(|node| GenesisNode {
         incarnation: node.incarnation,
         address: node.address.clone(),
@@ -124,7 +126,7 @@ pub fn make_world(options: &RunOptions, trace: Trace) -> World {
     world
 }
 
-fn make_nodes(random: &mut Random, count: usize) -> Vec<Node> {
+fn make_nodes(random: &mut Random, count: usize, shard_count: Option<u16>) -> Vec<Node> {
     let latency_ns = between(random, MS / 20, 5 * MS);
     let make = |place| {
         let disk = DiskOptions {
@@ -133,7 +135,8 @@ fn make_nodes(random: &mut Random, count: usize) -> Vec<Node> {
             latency_max: Duration::from_nanos(latency_ns),
             ..DiskOptions::default()
         };
-        let shard_count = draw_shard_count(random);
+        let drawn = draw_shard_count(random);
+        let shard_count = shard_count.unwrap_or(drawn);
         let mut node = Node::format(place, random.next_number(), shard_count, disk);
         node.clock_fast_ppm = random.below(200);
         node
@@ -210,13 +213,7 @@ pub fn run(options: &RunOptions, trace: &Trace) -> Result<Report, String> {
     while world.now_ns < options.faulty_ns {
         world.step(options.faulty_ns)?;
     }
-    world.heal();
-    for client in &mut world.clients {
-        client.is_finishing = true;
-    }
-    world.finish()?;
-    world.prove_every_group()?;
-    world.judge()?;
+    world.settle()?;
     Ok(Report {
         commands: world.history.done_count,
         queries: world.history.answered_count,
@@ -233,6 +230,21 @@ pub fn run(options: &RunOptions, trace: &Trace) -> Result<Report, String> {
 }
 
 impl World {
+    /// Heals the world: everything must end well in it, every group must take one more command, and all that was
+    /// answered must be right.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub fn settle(&mut self) -> Result<(), String> {
+        self.heal();
+        for client in &mut self.clients {
+            client.is_finishing = true;
+        }
+        self.finish()?;
+        self.prove_every_group()?;
+        self.judge()
+    }
+
     /// Lets everything end that is under way.
     fn finish(&mut self) -> Result<(), String> {
         let end_ns = self.now_ns + HEALED_NS;

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// What the two copies are called, in the folder of a node or of a log.
+pub const FILE_NAMES: [&str; 2] = ["manifest.a", "manifest.b"];
 /// Bytes of a copy before its body.
 pub const MANIFEST_HEADER_BYTES: usize = 32;
 
@@ -231,7 +233,7 @@ async fn read_file<D: Disk>(disk: &D, path: &Path, bytes_max: usize) -> Option<V
 
 /// Where the copies of the manifest in `directory` lie.
 fn paths(directory: &Path) -> [PathBuf; 2] {
-    ["manifest.a", "manifest.b"].map(|name| directory.join(name))
+    FILE_NAMES.map(|name| directory.join(name))
 }
 
 /// Chooses between the copies as they were read.

@@ -15,6 +15,7 @@ mod formation;
 mod machine;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod overload;
 mod reads;
 mod restarts;
 mod room;

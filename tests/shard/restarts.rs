@@ -2,6 +2,7 @@
 
 use crate::client::{Client, GROUP, Session, Told, formed, leader_of};
 use crate::world::World;
+use margay::limits::LOADS_MAX;
 use margay_simulation::disk_fault::FaultPlan;
 use margay_types::GroupId;
 use margay_wire::client::QueryLevel;
@@ -62,6 +63,30 @@ fn every_command_is_there_once_after_power_cuts_in_the_middle_of_checkpoints() {
         Told::Refused(refusal) => panic!("refused: {refusal:?}"),
     };
     assert_eq!(total, sequence - 1);
+}
+
+/// More groups than may read at a time have something to apply when their node starts: each has its turn.
+#[test]
+fn groups_that_wait_to_read_what_they_must_apply_all_have_their_turn() {
+    let groups = u32::try_from(LOADS_MAX + 8).unwrap();
+    let mut world = formed(1, groups);
+    for number in 1..=groups {
+        let mut client = Client::connect(&mut world, 0, u64::from(number));
+        client.group = GroupId::new(number);
+        let session = client.open(&mut world);
+        let request = client.count(&mut world, session, (1, 1), 0);
+        assert!(matches!(client.wait(&mut world, request), Told::Done(_)));
+    }
+    world.crash(0);
+    world.start(0);
+    for number in 1..=groups {
+        let mut client = Client::connect(&mut world, 0, 3_000 + u64::from(number));
+        client.group = GroupId::new(number);
+        world.until("a leader", |world| leader_of(world, client.group));
+        let request = client.query(&mut world, QueryLevel::Linearizable);
+        let counted = client.wait(&mut world, request);
+        assert_eq!(counted, Told::Done(postcard::to_allocvec(&1_u64).unwrap()));
+    }
 }
 
 /// Three nodes; one after the other loses its power while commands come, and every one of them is counted once.

@@ -1,5 +1,8 @@
 //! A hundred seeds of the whole product, each of them short; `margay-simulation` runs more, and longer ones.
 
+mod births;
+mod room;
+
 use margay_simulation::run::{Report, RunOptions, run};
 use margay_simulation::trace::{Echo, Trace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +13,7 @@ fn options(seed: u64) -> RunOptions {
     RunOptions {
         seed,
         node_count: None,
+        shard_count: None,
         faulty_ns: FAULTY_MS * 1_000_000,
         has_faults: true,
         echo: Echo::Quiet,

@@ -3,7 +3,8 @@
 //! | refusal of a command | what follows |
 //! | --- | --- |
 //! | not the leader, leadership lost | look for the leader, attach there, send everything unanswered again |
-//! | not ready, overloaded, no space, window full, stopped | wait, then send again from this command on |
+//! | not ready | wait, then send again from this command on |
+//! | overloaded, no space, window full, stopped | the same, and less at a time: see `allowance` |
 //! | next is n | send again from n on |
 //! | too large, bad operation | completes so; its number is skipped |
 //! | output gone, skipped, output too large | completes so, in whatever epoch it was asked |
@@ -74,15 +75,26 @@ impl Protocol {
         match response.answer {
             Answer::Done(output) => {
                 session.on_progress();
+                session.allowance.on_answered(session.window);
                 self.on_applied(key, sequence, response.head, output);
+                self.send_held_back(key);
             }
             Answer::Refused(refusal) => {
+                self.refused_count += 1;
                 // What was decided stays decided; any other refusal speaks of its own epoch only.
                 let is_decided = Reaction::to(&refusal) == Reaction::Complete;
                 if is_decided || session.epoch == number.epoch {
                     self.on_command_refused(key, sequence, refusal);
                 }
             }
+        }
+    }
+
+    /// An answer makes a place on the wire for what was held back.
+    fn send_held_back(&mut self, key: SessionKey) {
+        let session = self.sessions.get(key);
+        if session.is_some_and(|session| session.sequencer.has_unsent()) {
+            self.transmit(key);
         }
     }
 
@@ -137,6 +149,9 @@ impl Protocol {
         match Reaction::to(&refusal) {
             Reaction::Wait => {
                 session.sequencer.rewind(sequence);
+                if refusal.code() != Code::NotReady {
+                    session.allowance.on_refused(session.sequencer.on_wire());
+                }
                 self.pause(key, least_ns);
             }
             Reaction::Repeat(next) => self.on_next_is(key, next),

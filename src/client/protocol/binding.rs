@@ -201,7 +201,9 @@ impl Protocol {
             return;
         };
         let before_bytes = link.out.len();
-        while let Some((sequence, payload)) = session.sequencer.take_unsent() {
+        while session.allowance.has_place(session.sequencer.on_wire())
+            && let Some((sequence, payload)) = session.sequencer.take_unsent()
+        {
             let number = Number {
                 sequence: sequence.number(),
                 ..template

@@ -98,6 +98,8 @@ pub struct Protocol {
     /// Connections with bytes to send, each once.
     unsent: VecDeque<ConnectionId>,
     completions: Completions,
+    /// Answers by which a command was refused.
+    refused_count: u64,
     /// Why the last connection that failed did.
     last_failure: Option<String>,
 }
@@ -140,6 +142,7 @@ impl Protocol {
             hangups: VecDeque::new(),
             unsent: VecDeque::new(),
             completions: Completions::default(),
+            refused_count: 0,
             last_failure: None,
         }
     }
@@ -165,6 +168,12 @@ impl Protocol {
     #[must_use]
     pub fn last_failure(&self) -> Option<&str> {
         self.last_failure.as_deref()
+    }
+
+    /// Answers so far by which a command was refused, whatever became of it: a cluster with too much to do shows here.
+    #[must_use]
+    pub const fn refused_count(&self) -> u64 {
+        self.refused_count
     }
 
     /// Opens a session in a group; `Opened`, `NotOpened` or nothing yet.

@@ -446,7 +446,25 @@ fn an_overloaded_leader_is_left_alone_for_the_time_it_asks() {
         "not before, and not because of more commands"
     );
     world.pass(200);
-    assert_eq!(world.numbers("n1:1"), [1, 2, 3]);
+    let asked = world.asked("n1:1");
+    assert_eq!(asked.len(), 1, "what is refused would be sent for nothing");
+    world.apply("n1:1", &asked[0]);
+    assert_eq!(world.numbers("n1:1"), [2, 3]);
+    assert_eq!(world.news(), ["1 done a"]);
+}
+
+#[test]
+fn a_leader_that_is_not_ready_gets_everything_again() {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    world.submit(key, b"b");
+    let asked = world.asked("n1:1");
+    let not_ready = Refusal::NotReady { retry_after_ms: 20 };
+    world.refuse("n1:1", &asked[0], not_ready);
+    world.refuse("n1:1", &asked[1], not_ready);
+    assert_eq!(world.protocol.refused_count(), 2);
+    world.pass(60);
+    assert_eq!(world.numbers("n1:1"), [1, 2]);
 }
 
 #[test]
@@ -530,46 +548,6 @@ fn one_keep_alive_per_connection_carries_all_its_sessions_and_what_it_cannot_kee
     world.only("n3:1", FrameKind::Attach);
 }
 
-/// A server that takes everything and says nothing is given up, and the session goes elsewhere.
-#[test]
-fn a_silent_connection_is_given_up() {
-    let (mut world, key) = World::with_session();
-    world.submit(key, b"a");
-    let silent = world.at("n1:1");
-    for _ in 0..30 {
-        world.pass(100);
-    }
-    assert_eq!(world.protocol.next_hangup(), Some(silent));
-    assert!(
-        world
-            .dials
-            .iter()
-            .any(|dialed| dialed == "n2:1" || dialed == "n3:1")
-    );
-    assert!(
-        world
-            .protocol
-            .last_failure()
-            .is_some_and(|text| text.contains("no answer"))
-    );
-}
-
-#[test]
-fn endpoints_are_tried_in_turn_with_growing_pauses() {
-    let mut world = World::new();
-    world.protocol.open_session(GROUP);
-    world.refuse_dial("e1:1");
-    for _ in 0..6 {
-        world.pass(600);
-        let last = world.dials.last().expect("somebody was dialed").clone();
-        if world.connections.contains_key(&last) {
-            world.refuse_dial(&last);
-        }
-    }
-    assert!(world.dials.iter().any(|dialed| dialed == "e2:1"));
-    assert!(world.dials.len() <= 8, "no storm: {:?}", world.dials);
-}
-
 #[test]
 fn a_session_is_closed_behind_its_last_command() {
     let (mut world, key) = World::with_session();
@@ -583,103 +561,6 @@ fn a_session_is_closed_behind_its_last_command() {
         write_done(out, close.request, ResponseHead::default(), &[])
     });
     assert_eq!(world.news(), ["1 done a", "closed"]);
-}
-
-#[test]
-fn a_query_carries_what_its_session_has_seen_and_is_asked_again_elsewhere() {
-    let (mut world, key) = World::with_session();
-    world.submit(key, b"a");
-    let asked = world.asked("n1:1");
-    world.apply("n1:1", &asked[0]);
-    let question = Question {
-        session: Some(key),
-        group: GROUP,
-        operation: ADD,
-        level: QueryLevel::Linearizable,
-        deadline_ns: u64::MAX,
-    };
-    world.protocol.ask(question, |out| out.push(b'q'));
-    let query = world.only("n1:1", FrameKind::Query);
-    let read = wire::query(&query.body).expect("a query");
-    assert_eq!(
-        (read.seen, read.issued),
-        (Index::new(101), SequenceNumber::new(1))
-    );
-    let hint = Refusal::NotLeader {
-        leader: Some(node(2)),
-        term: Term::new(3),
-    };
-    world.refuse("n1:1", &query, hint);
-    world.accept("n2:1");
-    let attach = world.only("n2:1", FrameKind::Attach);
-    world.attach("n2:1", &attach, 2);
-    let query = world.only("n2:1", FrameKind::Query);
-    let head = ResponseHead {
-        term: Term::new(3),
-        index: Index::new(140),
-        events: 0,
-    };
-    world.answer("n2:1", |out| write_done(out, query.request, head, b"x"));
-    assert_eq!(world.news(), ["1 done a", "answer x"]);
-    assert_eq!(world.protocol.seen(key), Some(Index::new(140)));
-}
-
-/// A member that cannot be reached, or cannot answer, is passed over.
-#[test]
-fn queries_outside_of_a_session_are_asked_of_followers_in_turn() {
-    let options = Options {
-        read_from: ReadFrom::Followers,
-        ..Options::default()
-    };
-    let mut world = World::with_options(options);
-    let question = Question {
-        session: None,
-        group: GROUP,
-        operation: ADD,
-        level: QueryLevel::Linearizable,
-        deadline_ns: u64::MAX,
-    };
-    world.protocol.ask(question, |out| out.push(b'q'));
-    world.accept("e1:1");
-    world.give_map("e1:1", Some(1));
-    world.collect_dials();
-    assert!(!world.dials.contains(&"n1:1".to_owned()), "it leads");
-    world.accept("n3:1");
-    let query = world.only("n3:1", FrameKind::Query);
-    let read = wire::query(&query.body).expect("a query");
-    assert_eq!(read.attachment, Attachment::NONE);
-    let not_ready = Refusal::NotReady { retry_after_ms: 20 };
-    world.refuse("n3:1", &query, not_ready);
-    world.accept("n2:1");
-    world.pass(100);
-    let query = world.only("n2:1", FrameKind::Query);
-    world.answer("n2:1", |out| {
-        write_done(out, query.request, ResponseHead::default(), b"x")
-    });
-    assert_eq!(world.news(), ["answer x"]);
-}
-
-#[test]
-fn a_query_whose_deadline_passes_is_given_up() {
-    let (mut world, _) = World::with_session();
-    let question = Question {
-        session: None,
-        group: GROUP,
-        operation: ADD,
-        level: QueryLevel::Linearizable,
-        deadline_ns: world.now_ns + 50 * MS,
-    };
-    let key = world.protocol.ask(question, |_| {});
-    let query = world.only("n1:1", FrameKind::Query);
-    world.pass(50);
-    assert_eq!(
-        world.protocol.next_completion(),
-        Some(Completion::QueryTimedOut { query: key })
-    );
-    world.answer("n1:1", |out| {
-        write_done(out, query.request, ResponseHead::default(), b"x")
-    });
-    assert_eq!(world.news(), [""; 0]);
 }
 
 #[test]
@@ -725,76 +606,11 @@ fn commands_that_are_sent_a_second_time_complete_once() {
     assert_eq!(world.news(), ["1 done a"]);
 }
 
-/// The followers of a dead leader go on naming it for an election timeout. The session asks the members instead of
-/// waiting for it to come back.
-#[test]
-fn a_hint_to_a_dead_leader_is_not_waited_for() {
-    let (mut world, key) = World::with_session();
-    world.submit(key, b"a");
-    world.cut("n1:1");
-    let stale = Refusal::NotLeader {
-        leader: Some(node(1)),
-        term: Term::new(2),
-    };
-    let first = world.dials.last().expect("a dial").clone();
-    world.accept(&first);
-    let attach = world.only(&first, FrameKind::Attach);
-    world.refuse(&first, &attach, stale);
-    let second = if first == "n2:1" { "n3:1" } else { "n2:1" };
-    for _ in 0..20 {
-        world.pass(10);
-        if world.connections.contains_key("n1:1") {
-            world.refuse_dial("n1:1");
-        }
-    }
-    world.accept(second);
-    let attach = world.only(second, FrameKind::Attach);
-    world.attach(second, &attach, 1);
-    assert_eq!(world.numbers(second), [1]);
-}
-
-/// A host that swallows packets: the dial is given up, and forgotten before the driver has even seen it.
-#[test]
-fn a_dial_that_never_ends_is_given_up() {
-    let mut world = World::new();
-    world.protocol.open_session(GROUP);
-    let first = world.at("e1:1");
-    for _ in 0..25 {
-        world.pass(100);
-    }
-    assert_eq!(world.protocol.next_hangup(), Some(first));
-    world.at("e2:1");
-}
-
-/// The first node is blank and says so; the map comes from the second.
-#[test]
-fn a_node_without_a_map_is_not_asked_for_ever() {
-    let mut world = World::new();
-    world.protocol.open_session(GROUP);
-    world.accept("e1:1");
-    let asked = world.only("e1:1", FrameKind::Map);
-    world.refuse("e1:1", &asked, Refusal::NotFormed);
-    world.pass(500);
-    world.accept("e2:1");
-    // The two connections take turns.
-    for _ in 0..2 {
-        for asked in &world.asked("e1:1") {
-            world.refuse("e1:1", asked, Refusal::NotFormed);
-        }
-        world.pass(500);
-    }
-    world.give_map("e2:1", Some(1));
-    world.accept("n1:1");
-    world.only("n1:1", FrameKind::Open);
-}
-
-#[test]
-fn bytes_that_are_no_frames_end_the_connection() {
-    let (mut world, _) = World::with_session();
-    let connection = world.at("n1:1");
-    world.answer("n1:1", |out| out.extend_from_slice(&[0xff; 40]));
-    assert_eq!(world.protocol.next_hangup(), Some(connection));
-}
-
 #[path = "skip_tests.rs"]
 mod skips;
+
+#[path = "query_tests.rs"]
+mod queries;
+
+#[path = "link_tests.rs"]
+mod links;

@@ -102,36 +102,51 @@ impl Protocol {
             self.want_map();
             return Route::Wait;
         };
-        let shard = self.router.shard(node, group);
-        let link = self.shard_link(node, shard, slot);
-        if let Some(connection) = self.ready(link) {
-            return Route::alone(connection);
-        }
-        self.want_link(link);
-        Route::Wait
+        self.connected_to(node, group, slot)
+            .map_or(Route::Wait, Route::alone)
     }
 
     /// A member that a connection stands to: the slot's own, or the next one, and only if there is no other the one
     /// that could not answer. All on the way are dialed, so that a member that cannot be reached is passed over.
     fn route_to_member(&mut self, group: GroupId, passed_over: Option<NodeId>, slot: u32) -> Route {
-        let spares_leader = self.options.read_from == ReadFrom::Followers;
-        let mut members = self.router.readers(group, spares_leader);
-        if members.is_empty() {
+        let count = self.router.members(group).len();
+        if count == 0 {
             self.want_map();
             return Route::Wait;
         }
-        let first = slot as usize % members.len();
-        members.rotate_left(first);
-        members.sort_by_key(|member| Some(*member) == passed_over);
-        for node in members {
-            let shard = self.router.shard(node, group);
-            let link = self.shard_link(node, shard, slot);
-            if let Some(connection) = self.ready(link) {
+        let spared = match self.options.read_from {
+            ReadFrom::Followers => self.router.leader(group),
+            ReadFrom::Leader | ReadFrom::Any => None,
+        };
+        let mut last = [passed_over, spared];
+        for at in 0..count {
+            let place = (slot as usize).wrapping_add(at) % count;
+            let node = self.router.members(group).get(place).copied();
+            let Some(node) = node.filter(|node| !last.contains(&Some(*node))) else {
+                continue;
+            };
+            if let Some(connection) = self.connected_to(node, group, slot) {
                 return Route::alone(connection);
             }
+        }
+        // Nobody else: whoever could not answer is asked again, and the leader only where there is no other member.
+        if count > 1 {
+            last[1] = None;
+        }
+        let left = last.into_iter().flatten().next();
+        left.and_then(|node| self.connected_to(node, group, slot))
+            .map_or(Route::Wait, Route::alone)
+    }
+
+    /// The connection to the shard that has the group there; it is dialed if it does not stand.
+    fn connected_to(&mut self, node: NodeId, group: GroupId, slot: u32) -> Option<ConnectionId> {
+        let shard = self.router.shard(node, group);
+        let link = self.shard_link(node, shard, slot);
+        let connection = self.ready(link);
+        if connection.is_none() {
             self.want_link(link);
         }
-        Route::Wait
+        connection
     }
 
     /// Something changed: tries the queries that wait.

@@ -14,7 +14,7 @@ use super::read_only_disk::run;
 use super::refusal::{demand_readable, unreadable};
 use crate::codes::{Exit, Failure};
 use crate::storage::log_manifest::LogManifest;
-use crate::storage::recovery::survey::{BatchPlace, Fate, ReadBatch, Survey};
+use crate::storage::recovery::outline::{BatchPlace, Fate, Outline, ReadBatch};
 use crate::storage::recovery::window::Window;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
@@ -118,12 +118,12 @@ fn print_log<W: Write>(
     selection: &Selection,
     page: &mut Page<W>,
 ) -> Result<(), Broken> {
-    let survey = run(Survey::take(&found.disk, &log.path, manifest));
-    let survey = survey.map_err(|error| unreadable(&log.path, &error))?;
+    let outline = run(Outline::take(&found.disk, &log.path, manifest));
+    let outline = outline.map_err(|error| unreadable(&log.path, &error))?;
     demand_readable(&found.disk)?;
-    page.begin_log(&LogHead::new(log, manifest, &survey))?;
+    page.begin_log(&LogHead::new(log, manifest, &outline))?;
     let mut window = Window::new(&found.disk, &log.path, manifest);
-    for place in &survey.places {
+    for place in &outline.places {
         let read = run(place.read(&mut window));
         let records = read.as_ref().map(|read| rows(place, read));
         let mut records = records.unwrap_or_default();
@@ -134,7 +134,7 @@ fn print_log<W: Write>(
             page.batch(&batch(place, read.as_ref()), &records)?;
         }
     }
-    page.end_log(survey.next_sequence)?;
+    page.end_log(outline.next_sequence)?;
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use super::verdict::segments;
 use crate::storage::directory::RunClass;
 use crate::storage::log_manifest::LogManifest;
 use crate::storage::record::RecordKind;
+use crate::storage::recovery::outline::{Outline, WitnessState};
 use crate::storage::recovery::runs::{BadRecords, Content, FoundRecord};
-use crate::storage::recovery::survey::{Survey, WitnessState};
 use margay_types::GroupId;
 use serde::Serialize;
 use serde_json::to_string;
@@ -70,12 +70,12 @@ pub(super) struct LogHead {
 }
 
 impl LogHead {
-    pub(super) fn new(log: &LogDirectory, manifest: &LogManifest, survey: &Survey) -> Self {
+    pub(super) fn new(log: &LogDirectory, manifest: &LogManifest, outline: &Outline) -> Self {
         Self {
             log: log.id,
             directory: log.path.display().to_string(),
             segment_bytes: manifest.segment_bytes,
-            segments: segments(survey),
+            segments: segments(outline),
         }
     }
 }

@@ -4,8 +4,8 @@ use super::super::console::table;
 use super::data_directory::LogDirectory;
 use super::manifest_view::{CopiesView, SegmentView, counted, or_dash, segment_name, size, span};
 use crate::storage::recovery::flaws::{Flaw, FlawKind};
+use crate::storage::recovery::outline::{Fate, Outline};
 use crate::storage::recovery::runs::BadRecords;
-use crate::storage::recovery::survey::{Fate, Survey};
 use crate::storage::recovery::{FoundCheckpoint, GroupStatus, RecoveredGroup};
 use margay_types::GroupId;
 use serde::Serialize;
@@ -79,10 +79,10 @@ struct CheckpointView {
     is_intact: bool,
 }
 
-/// The segments of a survey, with the batches that stand in each.
-pub(super) fn segments(survey: &Survey) -> Vec<SegmentView> {
+/// The segments of a outline, with the batches that stand in each.
+pub(super) fn segments(outline: &Outline) -> Vec<SegmentView> {
     let mut spans = BTreeMap::new();
-    for place in &survey.places {
+    for place in &outline.places {
         if let (Some(extent), true) = (place.extent, place.fate != Fate::Cut) {
             let span = spans
                 .entry(extent.segment)
@@ -90,7 +90,7 @@ pub(super) fn segments(survey: &Survey) -> Vec<SegmentView> {
             span.1 = place.sequence;
         }
     }
-    let live = survey.live.iter();
+    let live = outline.live.iter();
     live.map(|segment| SegmentView::found(segment, spans.get(&segment.entry.name).copied()))
         .collect()
 }
@@ -118,22 +118,22 @@ impl LogView {
     /// A log that could be read.
     pub(super) fn new(
         log: &LogDirectory,
-        survey: &Survey,
+        outline: &Outline,
         (damage, unnamed): (&[Flaw], &[u64]),
         groups: Vec<GroupView>,
     ) -> Self {
-        let cut = survey.with_fate(Fate::Cut).count();
+        let cut = outline.with_fate(Fate::Cut).count();
         let manifest = log.manifest.said.as_ref().ok();
         Self {
             log: log.id,
             directory: log.path.display().to_string(),
             manifest: CopiesView::of(&log.manifest),
             segment_bytes: manifest.map(|manifest| manifest.segment_bytes),
-            segments: segments(survey),
-            batches: survey.places.len() - cut,
-            first_batch: survey.places.first().map(|place| place.sequence),
+            segments: segments(outline),
+            batches: outline.places.len() - cut,
+            first_batch: outline.places.first().map(|place| place.sequence),
             cut_batches: cut,
-            next_batch: Some(survey.next_sequence),
+            next_batch: Some(outline.next_sequence),
             unnamed_batches: unnamed.len(),
             error: None,
             damage: damage.iter().map(FlawView::of).collect(),

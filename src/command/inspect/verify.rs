@@ -21,8 +21,8 @@ use crate::codes::{Code, Exit, Failure};
 use crate::storage::log_manifest::LogManifest;
 use crate::storage::recovery::findings::find;
 use crate::storage::recovery::flaws::flaws;
+use crate::storage::recovery::outline::Outline;
 use crate::storage::recovery::streams;
-use crate::storage::recovery::survey::Survey;
 use crate::storage::recovery::window::Window;
 use clap::Args;
 use serde::Serialize;
@@ -106,9 +106,9 @@ fn read(
     let findings = run(find(disk, &log.path, manifest));
     let findings = findings.map_err(|error| unreadable(&log.path, &error))?;
     demand_readable(disk)?;
-    let survey = Survey::of(&findings.chain, findings.live);
+    let outline = Outline::of(&findings.chain, findings.live);
     let mut window = Window::new(disk, &log.path, manifest);
-    let damage = run(flaws(&survey, &mut window));
+    let damage = run(flaws(&outline, &mut window));
     let groups = findings.groups.iter().map(|group| {
         let checkpoint = group.checkpoint.as_ref();
         let is_intact =
@@ -117,7 +117,7 @@ fn read(
     });
     let groups = groups.collect();
     let damage = (&damage[..], &findings.unnamed[..]);
-    Ok(LogView::new(log, &survey, damage, groups))
+    Ok(LogView::new(log, &outline, damage, groups))
 }
 
 impl StartView {

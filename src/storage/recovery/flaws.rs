@@ -7,8 +7,8 @@
 use super::super::batch::SegmentName;
 use super::super::disk::Disk;
 use super::chain::{LiveSegment, Look};
+use super::outline::{BatchPlace, Fate, Outline, ReadBatch, WitnessState};
 use super::runs::BadRecords;
-use super::survey::{BatchPlace, Fate, ReadBatch, Survey, WitnessState};
 use super::window::Window;
 use std::collections::BTreeSet;
 
@@ -45,18 +45,18 @@ pub(crate) struct Flaw {
 }
 
 /// All flaws of a log: those of segments first, then in the order of its batches.
-pub(crate) async fn flaws<D: Disk>(survey: &Survey, window: &mut Window<'_, D>) -> Vec<Flaw> {
-    let holding: BTreeSet<SegmentName> = survey
+pub(crate) async fn flaws<D: Disk>(outline: &Outline, window: &mut Window<'_, D>) -> Vec<Flaw> {
+    let holding: BTreeSet<SegmentName> = outline
         .places
         .iter()
         .filter(|place| place.fate != Fate::Cut)
         .filter_map(|place| Some(place.extent?.segment))
         .collect();
-    let segments = survey.live.iter();
+    let segments = outline.live.iter();
     let mut flaws: Vec<Flaw> = segments
         .filter_map(|segment| flaw_of_segment(segment, holding.contains(&segment.entry.name)))
         .collect();
-    for place in &survey.places {
+    for place in &outline.places {
         match place.fate {
             Fate::Kept | Fate::Cut => {}
             Fate::Damaged | Fate::Lost => {

@@ -13,7 +13,7 @@
 //! Everything between reading and restarting is a pure function of the bytes, so neither the order of scanning nor
 //! an interrupted recovery before this one can change what comes out.
 //!
-//! Whoever only looks at the files takes the reading half: `findings` for the groups, `survey` and `window` for one
+//! Whoever only looks at the files takes the reading half: `findings` for the groups, `outline` and `window` for one
 //! batch after the other, `flaws` and `streams` for what is damaged and where.
 //!
 //! One node alone decides what is certain without its peers: a group that lost anything that it may have promised is
@@ -25,12 +25,12 @@ pub(crate) mod flaws;
 pub(crate) mod gather;
 pub(crate) mod group;
 pub(crate) mod merge;
+pub(crate) mod outline;
 pub(crate) mod read;
 pub(crate) mod restart;
 pub(crate) mod runs;
 pub(crate) mod scan;
 pub(crate) mod streams;
-pub(crate) mod survey;
 pub(crate) mod verdict;
 pub(crate) mod window;
 

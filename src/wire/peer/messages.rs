@@ -51,7 +51,9 @@ layouts! {
     /// The leader is alive.
     Beat(24) { commit_index: U64, stable_index: U64, round: U64, }
     /// The follower is, too.
-    BeatAnswer(24) { round: U64, proven: U64, honoured: U32, applies: u8, zero: [u8; 3], }
+    BeatAnswer(24) {
+        round: U64, proven: U64, honoured: U32, applies: u8, wants_checkpoint: u8, zero: [u8; 2],
+    }
     /// A follower's question.
     ReadAsked(8) { request: U64, }
     /// The leader's answer.
@@ -289,7 +291,8 @@ impl From<&HeartbeatResponse> for BeatAnswer {
             proven: U64::new(answer.proven.number()),
             honoured: U32::new(answer.honoured.number()),
             applies: u8::from(answer.applies),
-            zero: [0; 3],
+            wants_checkpoint: u8::from(answer.wants_checkpoint),
+            zero: [0; 2],
         }
     }
 }
@@ -468,6 +471,10 @@ fn read_heartbeat_response(term: Term, body: &[u8]) -> Result<(Message, &[u8]), 
         proven: Index::new(answer.proven.get()),
         honoured: Ticks::new(answer.honoured.get()),
         applies: flag("heartbeat response applies", answer.applies)?,
+        wants_checkpoint: flag(
+            "heartbeat response wants checkpoint",
+            answer.wants_checkpoint,
+        )?,
     };
     Ok((Message::HeartbeatResponse(response), behind))
 }

@@ -66,14 +66,15 @@ fn message() -> impl Strategy<Value = Message> {
                 round
             })
         ),
-        (term(), round(), index(), ticks(), any::<bool>()).prop_map(
-            |(term, round, proven, honoured, applies)| {
+        (term(), round(), index(), ticks(), any::<[bool; 2]>()).prop_map(
+            |(term, round, proven, honoured, [applies, wants_checkpoint])| {
                 Message::HeartbeatResponse(HeartbeatResponse {
                     term,
                     round,
                     proven,
                     honoured,
                     applies,
+                    wants_checkpoint,
                 })
             }
         ),
@@ -191,11 +192,12 @@ fn heartbeats_and_reads_have_the_bytes_they_always_had() {
         proven: Index::new(9),
         honoured: Ticks::new(30),
         applies: false,
+        wants_checkpoint: true,
     };
     golden(
         &Message::HeartbeatResponse(answer),
         8,
-        &[&n(3), &n(9), &[30, 0, 0, 0, 0, 0, 0, 0]],
+        &[&n(3), &n(9), &[30, 0, 0, 0, 0, 1, 0, 0]],
     );
     golden(&Message::TimeoutNow(TimeoutNow { term }), 9, &[]);
     golden(

@@ -98,6 +98,7 @@ fn forge_message(kind: &str, term: Term, arguments: &mut Arguments) -> Answer<Me
             proven: arguments.index("proven")?,
             honoured,
             applies,
+            wants_checkpoint: false,
         }),
         other => return Err(format!("no message that can be forged is called {other}").into()),
     })

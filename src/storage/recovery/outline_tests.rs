@@ -78,8 +78,8 @@ fn manifest(disk: &TestDisk) -> LogManifest {
     LogManifest::parse(&run(opened).unwrap().1).unwrap()
 }
 
-fn survey(disk: &TestDisk) -> Survey {
-    run(Survey::take(disk, directory(), &manifest(disk))).unwrap()
+fn outline(disk: &TestDisk) -> Outline {
+    run(Outline::take(disk, directory(), &manifest(disk))).unwrap()
 }
 
 fn read(disk: &TestDisk, place: &BatchPlace) -> Option<ReadBatch> {
@@ -90,7 +90,7 @@ fn read(disk: &TestDisk, place: &BatchPlace) -> Option<ReadBatch> {
 fn all_flaws(disk: &TestDisk) -> Vec<Flaw> {
     let manifest = manifest(disk);
     let mut window = Window::new(disk, directory(), &manifest);
-    run(flaws(&survey(disk), &mut window))
+    run(flaws(&outline(disk), &mut window))
 }
 
 fn status(disk: &TestDisk) -> GroupStatus {
@@ -109,7 +109,7 @@ fn flip(disk: &TestDisk, segment: SegmentName, at: u32) {
 
 /// The place of the batch with an entry, and where in it the record starts.
 fn place_of_entry(disk: &TestDisk, index: u64) -> (BatchPlace, u32) {
-    let found = survey(disk).places.into_iter().find_map(|place| {
+    let found = outline(disk).places.into_iter().find_map(|place| {
         let read = read(disk, &place)?;
         let mut records = read.records.good.iter();
         let record = records.find(|record| {
@@ -125,15 +125,15 @@ fn place_of_entry(disk: &TestDisk, index: u64) -> (BatchPlace, u32) {
 #[test]
 fn batches_come_in_the_order_of_the_log_whatever_segment_they_stand_in() {
     let disk = written(60);
-    let survey = survey(&disk);
-    let sequences: Vec<u64> = survey.places.iter().map(|place| place.sequence).collect();
-    let expected: Vec<u64> = (1..survey.next_sequence).collect();
+    let outline = outline(&disk);
+    let sequences: Vec<u64> = outline.places.iter().map(|place| place.sequence).collect();
+    let expected: Vec<u64> = (1..outline.next_sequence).collect();
     assert_eq!(sequences, expected);
-    let segments = survey.places.iter().filter_map(|place| place.extent);
+    let segments = outline.places.iter().filter_map(|place| place.extent);
     let mut segments: Vec<u32> = segments.map(|extent| extent.segment.number).collect();
     segments.dedup();
     assert!(segments.len() > 2, "{segments:?}");
-    assert!(survey.places.iter().all(|place| place.fate == Fate::Kept));
+    assert!(outline.places.iter().all(|place| place.fate == Fate::Kept));
     assert_eq!(all_flaws(&disk), []);
 }
 
@@ -163,11 +163,11 @@ fn every_life_of_a_log_has_an_epoch_of_its_own() {
 fn what_is_read_batch_by_batch_is_what_recovery_finds() {
     let disk = written(60);
     let findings = run(find(&disk, directory(), &manifest(&disk))).unwrap();
-    let survey = survey(&disk);
-    assert_eq!(Survey::of(&findings.chain, findings.live.clone()), survey);
+    let outline = outline(&disk);
+    assert_eq!(Outline::of(&findings.chain, findings.live.clone()), outline);
     let manifest = manifest(&disk);
     let mut window = Window::new(&disk, directory(), &manifest);
-    for (place, link) in survey.places.iter().zip(&findings.chain.links) {
+    for (place, link) in outline.places.iter().zip(&findings.chain.links) {
         let read = run(place.read(&mut window)).unwrap();
         let kept = link.kept().unwrap();
         assert_eq!(read.header, Some(kept.header));
@@ -217,8 +217,8 @@ fn a_damaged_header_or_directory_is_read_along_its_witness() {
         let found = all_flaws(&disk);
         let kinds: Vec<FlawKind> = found.iter().map(|flaw| flaw.kind).collect();
         assert_eq!(kinds, [kind], "at {at}");
-        let survey = survey(&disk);
-        let lost = survey.with_fate(Fate::Lost).next().unwrap();
+        let outline = outline(&disk);
+        let lost = outline.with_fate(Fate::Lost).next().unwrap();
         assert_eq!(read(&disk, lost).unwrap().records, whole.records);
         assert_eq!(status(&disk), GroupStatus::Serves);
     }
@@ -244,12 +244,12 @@ fn a_damaged_witness_hurts_nobody_and_is_named() {
 #[test]
 fn a_torn_end_is_cut_and_no_flaw() {
     let disk = written(20);
-    let before = survey(&disk);
+    let before = outline(&disk);
     let last = before.places.last().unwrap();
     let extent = last.extent.unwrap();
     let witness_offset = read(&disk, last).unwrap().header.unwrap().witness_offset;
     flip(&disk, extent.segment, extent.offset + witness_offset + 40);
-    let after = survey(&disk);
+    let after = outline(&disk);
     assert_eq!(after.next_sequence, before.next_sequence - 1);
     let cut: Vec<u64> = after.with_fate(Fate::Cut).map(|it| it.sequence).collect();
     assert_eq!(cut, [last.sequence]);
@@ -259,7 +259,7 @@ fn a_torn_end_is_cut_and_no_flaw() {
 #[test]
 fn a_missing_segment_is_named_and_its_batches_are_gone() {
     let disk = written(60);
-    let first = survey(&disk).places[0].extent.unwrap().segment;
+    let first = outline(&disk).places[0].extent.unwrap().segment;
     run(disk.remove(&segment_path(directory(), first.number))).unwrap();
     let found = all_flaws(&disk);
     assert_eq!(found[0].kind, FlawKind::SegmentMissing);

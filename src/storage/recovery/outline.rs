@@ -1,7 +1,7 @@
 //! Which batches are a log and where they stand, for whoever looks at it batch by batch.
 //!
 //! ```text
-//!   headers of all batches ──chain──> Survey: one place per batch ──window──> one batch after the other, with records
+//!   headers of all batches ──chain──> Outline: one place per batch ──window──> one batch after the other, with records
 //! ```
 //!
 //! The chain needs the header of every batch at once, and no record: so a log of any size is shown with some hundred
@@ -48,7 +48,7 @@ pub(crate) struct BatchPlace {
 
 /// A log as it lies on the disk, without its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub(crate) struct Outline {
     /// The segments that the manifest lists, in its order.
     pub(crate) live: Vec<LiveSegment>,
     /// The batches, in the order of the log; behind its end those that are cut.
@@ -81,7 +81,7 @@ pub(crate) enum WitnessState {
     Damaged,
 }
 
-impl Survey {
+impl Outline {
     /// Looks at the log that `manifest` tells of.
     ///
     /// # Errors
@@ -188,5 +188,5 @@ impl ReadBatch {
 }
 
 #[cfg(test)]
-#[path = "survey_tests.rs"]
+#[path = "outline_tests.rs"]
 mod tests;

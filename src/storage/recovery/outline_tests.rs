@@ -149,7 +149,7 @@ fn every_life_of_a_log_has_an_epoch_of_its_own() {
         };
         run(recover(disk.clone(), directory(), &recovery)).unwrap();
     }
-    let places = survey(&disk).places;
+    let places = outline(&disk).places;
     let headers = places
         .iter()
         .filter_map(|place| read(&disk, place)?.header)

@@ -24,6 +24,7 @@
 //! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
 mod admission;
+mod agenda;
 mod alarms;
 mod applying;
 mod attachments;

@@ -10,6 +10,7 @@
 //! ```
 
 use crate::limits::{SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS};
+use crate::shard::agenda::Agenda;
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
 use crate::shard::birth::Birth;
@@ -158,7 +159,7 @@ impl<S: Seams> Shard<S> {
             loads: Loads::default(),
             effects: Vec::new(),
             answers: Answers::new(),
-            touched: Vec::new(),
+            agenda: Agenda::default(),
             apply_bytes_left: SHARD_APPLY_BYTES_PER_TURN,
             failure: None,
         };
@@ -362,20 +363,13 @@ impl<S: Seams> Shard<S> {
             self.fail(error.into());
             return;
         }
-        let touched = std::mem::take(&mut self.means.touched);
-        self.flush_groups(&touched);
+        self.flush_groups();
         self.submit();
-        self.apply_groups(&touched);
-        if self.births.stalled().is_some() || touched.contains(&GroupId::SYSTEM) {
+        let is_system_served = self.apply_groups();
+        if self.births.stalled().is_some() || is_system_served {
             self.carry_out_creations();
         }
-        let again = std::mem::take(&mut self.means.touched);
-        self.flush_groups(&again);
-        for group in &again {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.touch(&mut self.means);
-            }
-        }
+        self.flush_groups();
         self.submit();
         self.tell_taken();
         self.means.flush_peers();
@@ -385,25 +379,26 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Lets machines apply, up to what a turn allows. Groups for which nothing is left come first in the next turn,
-    /// before those that have had a share and want more: nobody starves, and nobody's heartbeats wait for long.
-    fn apply_groups(&mut self, touched: &[GroupId]) {
-        let mut left = touched.iter();
-        while self.means.apply_bytes_left > 0
-            && let Some(group) = left.next()
-        {
+    /// before those that have had a share and want more: nobody starves, and nobody's heartbeats wait for long. Gives
+    /// whether group 0 had its share.
+    fn apply_groups(&mut self) -> bool {
+        let to_apply = self.means.agenda.take_to_apply();
+        let mut served = 0;
+        for group in &to_apply {
+            if self.means.apply_bytes_left == 0 {
+                break;
+            }
+            served += 1;
             if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.take_apply();
                 hosted.apply_committed(&mut self.means);
                 hosted.write_checkpoint(&mut self.means);
                 hosted.arrange_upkeep(&mut self.means);
             }
         }
-        let served = std::mem::take(&mut self.means.touched);
-        for group in left {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.touch(&mut self.means);
-            }
-        }
-        self.means.touched.extend(served);
+        let (served, left) = to_apply.split_at(served);
+        self.means.agenda.put_first(left);
+        served.contains(&GroupId::SYSTEM)
     }
 
     fn submit(&mut self) {
@@ -412,13 +407,13 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Sends what the turn made possible. After a write that the log refused nothing is sent: the entry is not there.
-    fn flush_groups(&mut self, touched: &[GroupId]) {
+    fn flush_groups(&mut self) {
         if self.means.failure.is_some() {
             return;
         }
-        for group in touched {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.take_touch();
+        for group in self.means.agenda.take_to_send() {
+            if let Some(hosted) = self.groups.get_mut(&group) {
+                hosted.take_send();
                 hosted.flush(&mut self.means);
             }
         }
@@ -426,7 +421,7 @@ impl<S: Seams> Shard<S> {
 
     /// Is there more to do although nothing new has come, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
-        !self.means.touched.is_empty() || !self.means.cold.is_empty()
+        !self.means.agenda.is_empty() || !self.means.cold.is_empty()
     }
 
     /// The process is asked to end: hand over what is led, and take no new leadership.

@@ -5,8 +5,7 @@
 //! * **Now and then**: reads that wait may wait too long, a machine that stopped must not lead, a checkpoint is under
 //!   way or due, entries may be let go of. Such groups are looked at every `HOUSE_TICKS` until nothing is left.
 //!
-//! A group gets here at the end of every turn in which something happened to it; nothing else changes what it has to
-//! keep.
+//! A group gets here when the end of a turn has looked at its machine: what it must keep changes with what is applied.
 
 use margay_types::GroupId;
 use std::collections::BTreeSet;

@@ -54,6 +54,7 @@ mod queries;
 mod reign;
 mod responses;
 pub mod restore;
+mod revival;
 mod sequencing;
 mod sessions;
 #[expect(

@@ -13,16 +13,15 @@ use crate::limits::{SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS};
 use crate::shard::agenda::Agenda;
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
-use crate::shard::birth::Birth;
 use crate::shard::births::Births;
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor, Loads};
 use crate::shard::exit::Exit;
-use crate::shard::hosted::{Hosted, Identity};
+use crate::shard::hosted::Hosted;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
-use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
+use crate::shard::restore::{DamagedGroup, Found};
 use crate::shard::siblings::{Siblings, Word};
 use crate::shard::surveys::Surveys;
 use crate::shard::upkeep::Upkeep;
@@ -30,8 +29,8 @@ use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
 use crate::storage::{Disk, Log, StorageError, WriteToken};
-use margay_machine::{Answers, Host, HostError, Registry};
-use margay_raft::{Options, Replica};
+use margay_machine::{Answers, HostError, Registry};
+use margay_raft::Options;
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::system::Directory;
 use margay_wire::admin::{Durability, IoSettings};
@@ -192,77 +191,6 @@ impl<S: Seams> Shard<S> {
         shard.update_peers();
         shard.carry_out_creations();
         shard
-    }
-
-    /// A replica goes on where an earlier life of the process ended.
-    fn revive(&mut self, found: FoundGroup) {
-        let group = found.group;
-        if found.description.created > self.manifest.created_up_to {
-            self.births.on_interrupted(Birth {
-                group,
-                created: found.created,
-                description: found.description,
-            });
-            return;
-        }
-        let host = match &found.host {
-            Some(host) => Host::restore(&self.registry, host),
-            None => {
-                let (machine, options) = (&found.created.machine, &found.description.options);
-                Host::new(&self.registry, machine, options, Birth::limits())
-            }
-        };
-        let host = match host {
-            Ok(host) => host,
-            Err(error) => {
-                // A binary that lacks what the group needs refuses the group, and serves the others.
-                let reason = why_not_hosted(&error);
-                self.damaged.push(DamagedGroup { group, reason });
-                return;
-            }
-        };
-        let checkpoint = host.applied_index();
-        let applied_configuration = found
-            .raft
-            .configurations
-            .iter()
-            .rfind(|(index, _)| *index <= checkpoint)
-            .cloned()
-            .unwrap_or_default();
-        let number = found.created.replica;
-        let replica = Replica::new(number, self.facts.raft, found.raft, self.seed_of(group));
-        let identity = Identity {
-            group,
-            created: found.created,
-            description: found.description,
-        };
-        let mut hosted = Hosted::new(
-            identity,
-            replica,
-            host,
-            applied_configuration,
-            found.log_time_max,
-        );
-        hosted
-            .checkpoints
-            .on_restored(checkpoint, found.checkpoint_bytes);
-        self.adopt(hosted);
-    }
-
-    /// A replica joins the shard: its time begins, and the shard looks after it.
-    pub(crate) fn adopt(&mut self, mut hosted: Hosted) {
-        hosted.counted_tick = self.means.alarms.tick();
-        if let Some(home) = hosted.home() {
-            hosted.replica.prefer(home);
-        }
-        hosted.set_alarm(&mut self.means);
-        hosted.arrange_upkeep(&mut self.means);
-        self.groups.insert(hosted.group(), Box::new(hosted));
-    }
-
-    /// A seed that differs between the replicas of a group.
-    pub(crate) fn seed_of(&self, group: GroupId) -> u64 {
-        self.facts.seed ^ (u64::from(group.number()) << 32)
     }
 
     /// A group, and the means that all groups share.
@@ -468,21 +396,5 @@ impl<S: Seams> Shard<S> {
     /// The cluster that this node belongs to, and its number there: what its hellos say.
     pub fn membership(&self) -> Option<(ClusterId, NodeId)> {
         (!self.manifest.cluster.is_zero()).then_some((self.manifest.cluster, self.manifest.node))
-    }
-}
-
-/// Why this binary cannot run a group that its log holds.
-fn why_not_hosted(error: &HostError) -> String {
-    match error {
-        HostError::UnknownMachine(unknown) => {
-            format!("this binary has no machine `{}`", unknown.name)
-        }
-        HostError::Version { checkpoint, binary } => {
-            format!("its machine is at version {checkpoint}, and this binary has version {binary}")
-        }
-        HostError::Options => "this binary's machine does not take its options".to_owned(),
-        HostError::Limits => "its limits contradict themselves".to_owned(),
-        HostError::Checkpoint => "its checkpoint cannot be read by this binary".to_owned(),
-        HostError::Panicked { message } => format!("its machine panicked at the start: {message}"),
     }
 }

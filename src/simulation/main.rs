@@ -12,6 +12,10 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+/// Disks, logs and messages of whole clusters come and go in memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whole clusters in virtual time, from a seed each.
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -250,7 +250,7 @@ impl Node {
 
     /// Whom each of its shards wants connections to.
     #[must_use]
-    pub fn wanted(&self) -> Vec<Vec<margay::shard::PeerAddress>> {
+    pub fn wanted(&self) -> Vec<Rc<[margay::shard::PeerAddress]>> {
         self.outboxes.iter().map(VirtualOutbox::wanted).collect()
     }
 

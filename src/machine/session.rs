@@ -72,7 +72,7 @@ impl CachedOutput {
         }
     }
 
-    fn cached_bytes(&self) -> u64 {
+    pub(crate) fn cached_bytes(&self) -> u64 {
         OUTPUT_OVERHEAD_BYTES + self.bytes().len() as u64
     }
 }

@@ -33,10 +33,27 @@ pub(crate) struct OnAgenda {
     applies: bool,
 }
 
+impl OnAgenda {
+    /// Does it stand among those that may send?
+    pub(crate) const fn sends(self) -> bool {
+        self.sends
+    }
+
+    /// Does it stand among those whose machines may go on?
+    pub(crate) const fn applies(self) -> bool {
+        self.applies
+    }
+}
+
 impl Agenda {
     /// Does any group have something to do?
     pub(crate) fn is_empty(&self) -> bool {
         self.to_send.is_empty() && self.to_apply.is_empty()
+    }
+
+    /// Groups that may send, and groups whose machines may go on.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.to_send.len(), self.to_apply.len())
     }
 
     /// The groups that may send; each is told by [`Hosted::take_send`] that it is looked at.

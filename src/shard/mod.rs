@@ -41,6 +41,7 @@ mod health;
 mod homing;
 mod hosted;
 mod inspection;
+mod invariants;
 mod log_clock;
 mod means;
 mod members;

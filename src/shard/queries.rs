@@ -74,7 +74,8 @@ impl Reads {
         self.count() == 0
     }
 
-    fn count(&self) -> usize {
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
     }
 

@@ -190,7 +190,7 @@ impl Hosted {
     }
 
     /// When a refresh or an expiry is due, in observed time, but in a later turn than this.
-    fn sessions_due(&self, observed_ns: u64) -> u64 {
+    pub(crate) fn sessions_due(&self, observed_ns: u64) -> u64 {
         let Some(reign) = self.reign.as_ref().filter(|_| self.may_keep_house()) else {
             return upkeep::NEVER;
         };

@@ -376,6 +376,10 @@ impl<S: Seams> Shard<S> {
         self.failed.take()
     }
 
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.is_some() || self.means.failure.is_some()
+    }
+
     pub(crate) fn fail(&mut self, error: ShardError) {
         self.failed.get_or_insert(error);
     }

@@ -45,6 +45,11 @@ impl Upkeep {
         self.now_and_then.insert(group);
     }
 
+    /// Is it looked at now and then?
+    pub(crate) fn contains(&self, group: GroupId) -> bool {
+        self.now_and_then.contains(&group)
+    }
+
     /// All that must be looked at now and then; those that still must are added again.
     pub(crate) fn take_all(&mut self) -> BTreeSet<GroupId> {
         std::mem::take(&mut self.now_and_then)

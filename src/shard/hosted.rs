@@ -183,6 +183,7 @@ impl Hosted {
             reason: StopReason::Unfit,
             message: error.to_string(),
         };
+        self.loading = Loading::No;
         self.on_stopped(means, stopped);
         self.touch(means);
     }

@@ -8,8 +8,8 @@
 //!      └── not the leader, connection lost ─────────┘       expired, replaced, unknown ──> lost
 //! ```
 //!
-//! Every ask and every repetition begins a new *epoch*. A refusal counts only for the last sending of the request that it
-//! answers, and only while nothing is to be sent again anyway: hundreds of commands in flight get as many refusals from
+//! Every ask and every repetition begins a new *epoch*. A refusal counts only for the last sending of the request that
+//! it answers, and not when that is to be sent again anyway: hundreds of commands in flight get as many refusals from
 //! a leader that steps down, and the first one says it all.
 
 use crate::allowance::Allowance;

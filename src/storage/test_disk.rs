@@ -33,6 +33,8 @@ pub(crate) struct TestDisk {
     hot: Rc<RefCell<VecDeque<HotWrite>>>,
     tasks: Rc<RefCell<Vec<ColdTask>>>,
     pub(crate) free: Rc<Cell<u64>>,
+    /// Allocation fails although there is room.
+    pub(crate) quota_is_used_up: Rc<Cell<bool>>,
 }
 
 impl TestDisk {
@@ -125,6 +127,9 @@ impl Disk for TestDisk {
     }
 
     async fn allocate(&self, _file: &TestFile, size_bytes: u64) -> io::Result<()> {
+        if self.quota_is_used_up.get() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let free = self.free.get().checked_sub(size_bytes);
         self.free.set(free.ok_or(io::ErrorKind::StorageFull)?);
         Ok(())

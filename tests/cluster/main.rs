@@ -5,6 +5,7 @@
 //! * `dev` — a cluster in the foreground, from one command.
 //! * `operators` — what operators are told while nodes come and go.
 //! * `failures` — nodes are killed and stopped under load.
+//! * `half_open` — machines that vanish without a word.
 //! * `many_groups` — a thousand groups, and restarts.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `descriptors` — processes that may open few files.
@@ -27,6 +28,7 @@ mod descriptors;
 mod dev;
 mod failures;
 mod formation;
+mod half_open;
 mod hostile_peers;
 mod inspect;
 mod many_groups;

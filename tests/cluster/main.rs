@@ -9,6 +9,7 @@
 //! * `many_groups` — a thousand groups, and restarts.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `descriptors` — processes that may open few files.
+//! * `directories` — data directories that are taken away, or refuse.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `hostile_peers` — connections that pass for one of us.
@@ -26,6 +27,7 @@ mod harness;
 mod bootstraps;
 mod descriptors;
 mod dev;
+mod directories;
 mod failures;
 mod formation;
 mod half_open;

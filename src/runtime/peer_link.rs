@@ -9,9 +9,9 @@
 //!     Listening: the other side dials                      ── its hello ──> Up
 //! ```
 //!
-//! The name of a peer is looked up before every dial, so that a peer may move, but for the first one after a loss: that
-//! goes to where the peer was last, without waiting for a name service that may be as lost as the peer. When a name does
-//! not resolve, the peer is dialed there, too; its hello tells whether it is the right one.
+//! The name of a peer is looked up before every dial, so that a peer may move, but for the first one after a loss:
+//! that goes to where the peer was last, without waiting for a name service that may be as lost as the peer. When a
+//! name does not resolve, the peer is dialed there, too; its hello tells whether it is the right one.
 //!
 //! The back-off has jitter, so that nodes that lost each other at the same moment do not meet at the same moments.
 

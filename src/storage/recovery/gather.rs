@@ -34,7 +34,8 @@ pub(crate) enum Detail {
 /// Reads and scans every segment that the manifest lists.
 ///
 /// # Errors
-/// If a segment is of a newer format, or is refused to us. What cannot be read is no error here: what is missing decides.
+/// If a segment is of a newer format, or is refused to us. What cannot be read is no error here: what is missing
+/// decides.
 pub(crate) async fn gather<D: Disk>(
     disk: &D,
     directory: &Path,

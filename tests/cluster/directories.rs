@@ -207,9 +207,7 @@ fn a_file_that_is_read_only_is_told_from_a_bad_device() {
     assert!(node.stop().success());
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
     // The folder itself is seen to by the test of a whole file system.
-    let files = opened_by_a_start(&node.data().to_owned())
-        .into_iter()
-        .skip(1);
+    let files = opened_by_a_start(node.data()).into_iter().skip(1);
     for (refused, named) in files {
         let Some(mut words) = name_spaces(&["--mount"]) else {
             return;

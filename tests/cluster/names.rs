@@ -3,10 +3,11 @@
 //! The nodes have a table of names of their own, `/etc/hosts` in a mount name space; a test writes into it.
 
 use crate::harness::{
-    Cluster, Load, Node, Shape, after, demand_printed, eventually, name_spaces, text,
+    Cluster, Load, Node, Shape, after, demand_printed, eventually, name_spaces, pass, replica, text,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name that all nodes have, and what it means: it resolves for the clients of a test, too.
 const NAME: &str = "localhost";
@@ -94,6 +95,8 @@ fn a_peer_whose_name_does_not_resolve_any_more_is_told_once_and_found_where_it_w
     for node in &cluster.nodes[..2] {
         demand_printed(node, &["M410", &name, &address]);
     }
+    // It is dialed again and again meanwhile.
+    pass(Duration::from_secs(4));
     load.advance(300);
     for node in &cluster.nodes[..2] {
         assert_eq!(lines(node, ["M410", &name]), 1, "{}", node.printed());
@@ -121,7 +124,7 @@ fn a_node_that_starts_without_names_says_so_and_finds_its_peers_when_they_resolv
     names.resolve();
     let group = cluster.groups()[0];
     eventually("the first node hears a leader", || {
-        let found = crate::harness::replica(&cluster.nodes[0], group)?;
+        let found = replica(&cluster.nodes[0], group)?;
         found.leader.map(|_| ()).ok_or(format!("{found:?}"))
     });
     load.advance(100);

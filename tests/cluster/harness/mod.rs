@@ -26,5 +26,5 @@ pub(crate) use load::{Load, Shape};
 pub(crate) use node::{Node, margay, text};
 pub(crate) use raw_client::RawClient;
 pub(crate) use signs::{demand_hangup, demand_printed};
-pub(crate) use waiting::{eventually, now, pass};
+pub(crate) use waiting::{PATIENCE, eventually, now, pass};
 pub(crate) use wire::Wire;

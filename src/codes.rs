@@ -145,6 +145,8 @@ codes! {
     LogDeviceFailed = 201, LogDeviceFailed, "the log device failed";
     /// This replica computed something else than the others.
     ReplicaDiverged = 202, ReplicaDiverged, "a replica diverged";
+    /// The data directory was deleted, moved or unmounted while the node ran.
+    DirectoryGone = 203, LogDeviceFailed, "the data directory is gone";
     /// A replica's records are damaged: it takes no part until it is repaired from the others.
     DamagedReplica = 210, Done, "a replica is damaged";
     /// A group's machine cannot apply an entry: nothing of the group is applied here any more.

@@ -13,18 +13,23 @@ use crate::command::Start;
 use crate::config::Config;
 use crate::limits;
 use crate::runtime::disk_probe::{self, DiskFacts};
-use crate::runtime::{CoreSeams, Executor, ExecutorConfig, RuntimeError, ShardCore};
+use crate::runtime::{
+    CoreSeams, DirectoryLock, DirectoryWatch, Executor, ExecutorConfig, RuntimeError, ShardCore,
+    Shards, probe,
+};
 use crate::shard::{BootError, BootPlace, NodeFacts, Shard, boot, prepare};
+use crate::storage::manifest::ManifestError;
 use crate::storage::node_manifest::NodeManifest;
 use crate::storage::recovery::RecoveryError;
-use crate::storage::{Disk, LogOptions};
+use crate::storage::{Disk, LogOptions, StorageError};
 use margay_machine::Registry;
 use margay_raft::Options;
 use margay_raft::options::Window;
 use margay_types::{Incarnation, ProcessLife, ShardId};
 use margay_wire::admin::{Durability, IoSettings, system};
 use rustix::rand::{GetRandomFlags, getrandom};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What every shard of a node is made from.
@@ -49,9 +54,14 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, Run
         lock,
     } = start;
     let disk = disk_probe::probe(&config.data)?;
+    let data = config.data.clone();
     let (life, seed) = draw()?;
+    let shares = probe::descriptor_shares(probe::process_limits(), shards.len())?;
     let plan = Plan {
-        log: log_options(&config),
+        log: LogOptions {
+            segments_max: shares.segments_max,
+            ..log_options(&config)
+        },
         facts: facts(&config, node.incarnation, &disk, life, seed),
         machines: machines.clone().machine::<System>(system::MACHINE),
         data: config.data,
@@ -65,9 +75,38 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, Run
     for address in executor.addresses() {
         tracing::info!(%address, "listening");
     }
+    let watch = watch(&data, &lock, executor.shards());
     let ended = executor.wait();
+    let missing = watch.and_then(DirectoryWatch::finish);
     drop(lock);
-    ended.map(|exit| exit.failure)
+    match missing {
+        Some(missing) => Err(RuntimeError::DirectoryGone {
+            directory: data,
+            missing,
+        }),
+        None => ended.map(|exit| exit.failure),
+    }
+}
+
+/// Has all shards give up when the data directory is not there any more. It begins when the first shard runs: before
+/// that its logs are being made. A node that gets no thread for it runs all the same.
+fn watch(data: &Path, lock: &DirectoryLock, shards: Shards<ShardCore>) -> Option<DirectoryWatch> {
+    let code = Code::DirectoryGone;
+    let all = shards.clone();
+    let give_up = move |missing: &Path| {
+        tracing::error!(%code, missing = %missing.display(), "the data directory is gone: the node stops");
+        for shard in all.numbers() {
+            while !all.visit(shard, Box::new(move |core| core.give_up(code))) {
+                std::thread::yield_now();
+            }
+        }
+    };
+    let lock = lock.file().ok()?;
+    let watch = DirectoryWatch::start(data, lock, give_up).ok()?;
+    let begin = watch.beginning();
+    // Nothing else is in a mailbox of a shard that has just been started.
+    let _ = shards.visit(ShardId::FIRST, Box::new(move |_| begin()));
+    Some(watch)
 }
 
 impl Plan {
@@ -82,6 +121,20 @@ impl Plan {
             _ => Role::Other(preparation.wait()),
         };
         self.boot(role, seams)
+    }
+
+    /// A log that has more files than it may open would run into the limit at a moment when it must not.
+    fn demand_descriptors(&self, segments: usize, shards: u16) -> Result<(), RuntimeError> {
+        let missing = segments.saturating_sub(self.log.segments_max) as u64;
+        if missing == 0 {
+            return Ok(());
+        }
+        let available = probe::process_limits().descriptors;
+        Err(RuntimeError::TooFewDescriptors {
+            available,
+            // Half of what a shard gets more is for segments.
+            needed: available + 2 * missing * u64::from(shards),
+        })
     }
 
     async fn boot(self, role: Role, seams: CoreSeams) -> Result<ShardCore, RuntimeError> {
@@ -111,6 +164,7 @@ impl Plan {
         let restored = boot(&seams.disk, place, (manifest, files), self.log)
             .await
             .map_err(|error| not_booted(&error))?;
+        self.demand_descriptors(restored.log.listed_segments(), seams.shard_count)?;
         seams
             .disk
             .register(restored.log.pool(), limits::REGISTERED_BLOCKS);
@@ -149,8 +203,11 @@ const STOP_AWAITED: Duration = Duration::from_secs(10);
 
 fn not_booted(error: &BootError) -> RuntimeError {
     let code = match error {
-        BootError::Storage(_) | BootError::Recovery(RecoveryError::Storage(_)) => {
-            Code::LogDeviceFailed
+        BootError::Storage(error) | BootError::Recovery(RecoveryError::Storage(error)) => {
+            match refused_file(error) {
+                Some(refused) => return refused,
+                None => storage_code(error),
+            }
         }
         BootError::ShardCount { .. } => Code::OtherShardCount,
         BootError::Recovery(
@@ -162,6 +219,38 @@ fn not_booted(error: &BootError) -> RuntimeError {
         message: error.to_string(),
         code,
     }
+}
+
+fn storage_code(error: &StorageError) -> Code {
+    match error {
+        StorageError::Manifest {
+            cause: ManifestError::Newer { .. },
+            ..
+        } => Code::NewerFormat,
+        StorageError::Manifest { .. } => Code::DirectoryFailed,
+        StorageError::Write { .. }
+        | StorageError::Io { .. }
+        | StorageError::OutOfRoom
+        | StorageError::Segment { .. }
+        | StorageError::Record { .. }
+        | StorageError::Misplaced { .. }
+        | StorageError::Absent { .. } => Code::LogDeviceFailed,
+    }
+}
+
+/// A file that this user may not use, or that nobody may write, says nothing about the device.
+fn refused_file(error: &StorageError) -> Option<RuntimeError> {
+    let StorageError::Io { path, cause, .. } = error else {
+        return None;
+    };
+    let is_refused = matches!(
+        cause.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    );
+    is_refused.then(|| RuntimeError::Directory {
+        path: path.clone(),
+        source: cause.kind().into(),
+    })
 }
 
 fn log_options(config: &Config) -> LogOptions {

@@ -77,6 +77,7 @@ impl Code {
             Self::NotFormed => &cluster::NOT_FORMED,
             Self::LogDeviceFailed => &log::LOG_DEVICE_FAILED,
             Self::ReplicaDiverged => &log::REPLICA_DIVERGED,
+            Self::DirectoryGone => &log::DIRECTORY_GONE,
             Self::DamagedReplica => &log::DAMAGED_REPLICA,
             Self::StoppedMachine => &log::STOPPED_MACHINE,
             Self::LittleSpace => &log::LITTLE_SPACE,

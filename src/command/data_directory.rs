@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   <data>/manifest.a  manifest.b      who the node is
+//!   <data>/manifest.new                one of them that was being made when `format` was interrupted
 //!   <data>/lock                        the process that runs on it
 //!   <data>/probe                       tries the disk at the start of a server, and is removed
 //!   <data>/log-<id>/                   one log per shard
@@ -21,6 +22,8 @@ use std::path::Path;
 pub(super) const LOCK_FILE: &str = "lock";
 /// The two copies of a node's manifest.
 pub(super) const MANIFEST_FILES: [&str; 2] = ["manifest.a", "manifest.b"];
+/// A copy that is not finished. It gets its name when it is durable.
+pub(super) const UNFINISHED_FILE: &str = "manifest.new";
 /// The file by which the runtime tries the disk. It stays when a start is interrupted, and the next one writes over it.
 const PROBE_FILE: &str = "probe";
 /// The file system's own.
@@ -35,7 +38,7 @@ const NAMES_MAX: usize = 5;
 pub(super) fn demand_empty(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     let names = names(directory)?;
-    let ours = [LOCK_FILE, LOST_AND_FOUND];
+    let ours = [LOCK_FILE, LOST_AND_FOUND, UNFINISHED_FILE];
     let others: Vec<&str> = names
         .iter()
         .map(String::as_str)
@@ -133,6 +136,7 @@ fn names(directory: &Path) -> Result<Vec<String>, Failure> {
 fn is_ours(name: &str) -> bool {
     let is_log = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     MANIFEST_FILES.contains(&name)
+        || name == UNFINISHED_FILE
         || name == LOCK_FILE
         || name == PROBE_FILE
         || name == LOST_AND_FOUND
@@ -165,6 +169,7 @@ mod tests {
         for name in [
             "manifest.a",
             "manifest.b",
+            "manifest.new",
             "lock",
             "probe",
             "log-0",

@@ -6,7 +6,9 @@
 use super::Outcome;
 use super::arguments::Globals;
 use super::console::Console;
-use super::data_directory::{LOCK_FILE, MANIFEST_FILES, demand_direct_io, demand_empty, failed};
+use super::data_directory::{
+    LOCK_FILE, MANIFEST_FILES, UNFINISHED_FILE, demand_direct_io, demand_empty, failed,
+};
 use super::identity;
 use super::runtime_failure::runtime_failure;
 use super::settings;
@@ -16,7 +18,7 @@ use clap::Args;
 use margay_types::Incarnation;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -65,9 +67,13 @@ fn format(directory: &Path) -> Result<Incarnation, Failure> {
     demand_direct_io(&directory.join(LOCK_FILE))?;
     let incarnation = draw().map_err(|error| failed(directory, &error))?;
     let bytes = identity::blank(incarnation);
+    // A copy that has its name is whole: whatever interrupts this, the directory is blank or a node's.
+    let unfinished = directory.join(UNFINISHED_FILE);
     for name in MANIFEST_FILES {
         let path = directory.join(name);
-        write_durable(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        write_durable(&unfinished, &bytes)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|error| failed(&path, &error))?;
     }
     File::open(directory)
         .and_then(|folder| folder.sync_all())
@@ -87,7 +93,7 @@ fn draw() -> io::Result<Incarnation> {
 }
 
 fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -44,7 +44,7 @@ pub(crate) struct Start {
     pub(crate) node: NodeManifest,
     /// One shard for each.
     pub(crate) shards: Vec<ShardPlacement>,
-    /// Blocked since before the first thread; they end the node in good order.
+    /// Blocked since the verb began; they end the node in good order.
     pub(crate) signals: Signals,
     /// Nobody else has the directory as long as this lives.
     pub(crate) lock: DirectoryLock,
@@ -57,8 +57,10 @@ impl Run {
         globals: &Globals,
         serve: &Serve<'_>,
     ) -> Outcome {
+        // Before all else: whoever stops a server that has only just begun is heard, and it ends well.
+        let signals = Signals::block().map_err(runtime_failure)?;
         let config = settings::resolve(console, &self.settings.layers(globals))?;
-        let start = Start::prepare(config)?;
+        let start = Start::prepare(config, signals)?;
         console.note(&start.greeting());
         let _lines = logging::start(globals);
         match serve(start).map_err(runtime_failure)? {
@@ -70,14 +72,13 @@ impl Run {
 }
 
 impl Start {
-    fn prepare(config: Config) -> Result<Self, Failure> {
+    fn prepare(config: Config, signals: Signals) -> Result<Self, Failure> {
         demand_formatted(&config.data)?;
         let lock = DirectoryLock::acquire(&config.data).map_err(runtime_failure)?;
         demand_direct_io(&config.data.join(LOCK_FILE))?;
         let node = identity::read(&config.data)?;
         let shards = placements(&config.cores, &allowed_cores(), made_for(&node))?;
         probe::require_io_uring().map_err(runtime_failure)?;
-        let signals = Signals::block().map_err(runtime_failure)?;
         Ok(Self {
             config,
             node,

@@ -17,7 +17,12 @@ pub(super) fn runtime_failure(error: RuntimeError) -> Failure {
             .with("directory", directory.display())
             .with("process", holder)
             .remedy("stop that process, or give this node a directory of its own"),
+        RuntimeError::DirectoryGone { directory, missing } => failure
+            .with("directory", directory.display())
+            .with("missing", missing.display())
+            .remedy("moved or unmounted: put it back, and start the node again; deleted: this member is lost"),
         RuntimeError::Lock { directory, source } => failed(&directory, &source),
+        RuntimeError::Directory { path, source } => failed(&path, &source),
         RuntimeError::NoDirectIo { directory, reason } => failure
             .with("directory", directory.display())
             .with("reason", reason)
@@ -42,6 +47,13 @@ pub(super) fn runtime_failure(error: RuntimeError) -> Failure {
             .with("shard", shard)
             .with("panic", message)
             .remedy("start the node again, and report this with the log above"),
+        RuntimeError::Core {
+            message,
+            code: Code::DirectoryFailed,
+        } => failure
+            .with("reason", message)
+            .remedy("see that nothing in the directory was moved, changed or deleted, and that its disk is well;")
+            .remedy("with other members, leave the node down and look at them: margay status"),
         RuntimeError::Core { message, code: _ } => failure.with("reason", message),
     }
 }

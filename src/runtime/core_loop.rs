@@ -40,7 +40,7 @@ use std::time::Duration;
 
 /// What other threads can put into a core's mailbox.
 pub(super) enum Letter<C> {
-    /// The helper thread has an answer for a cold task.
+    /// A helper thread has an answer for a cold task.
     Answer(Key, JobAnswer),
     /// Another core accepted a socket that is for this one.
     Socket(HandedSocket),
@@ -393,10 +393,10 @@ impl<C: Core + 'static> CoreLoop<C> {
     fn on_accept(&mut self, completion: Completion, now_ns: u64) {
         if let Product::Descriptor(socket) = completion.product
             && matches!(self.stage, Stage::Running)
+            && let Some(core) = &mut self.core
         {
-            self.parts
-                .network
-                .on_accepted(&mut self.parts.ring, socket, now_ns);
+            let Parts { ring, network, .. } = &mut self.parts;
+            network.on_accepted(ring, socket, &mut Surroundings { core, now_ns });
         }
         if completion.operation.is_none() {
             return;

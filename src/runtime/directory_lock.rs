@@ -9,12 +9,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Name of the lock file.
-const FILE_NAME: &str = "lock";
+pub(super) const FILE_NAME: &str = "lock";
 
 /// A lock that is held.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl DirectoryLock {
@@ -40,10 +40,16 @@ impl DirectoryLock {
             }
             Err(error) => return Err(failed(error)),
         }
-        ftruncate(&file, 0).map_err(failed)?;
+        // Over what stands there, and cut behind it: a full disk has no block for a file that was emptied first.
         let process = format!("{}\n", std::process::id());
-        rustix::io::pwrite(&file, process.as_bytes(), 0).map_err(failed)?;
-        Ok(Self { _file: file })
+        let count = rustix::io::pwrite(&file, process.as_bytes(), 0).map_err(failed)?;
+        ftruncate(&file, count as u64).map_err(failed)?;
+        Ok(Self { file })
+    }
+
+    /// The file that is locked, whatever has become of its name.
+    pub(crate) fn file(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone()
     }
 }
 

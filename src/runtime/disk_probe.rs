@@ -24,6 +24,9 @@ const FILE_NAME: &str = "probe";
 /// Writes of each kind that are timed; the median counts.
 const TIMED_WRITES: usize = 21;
 
+/// Medians that prove nothing.
+const NOT_TIMED: (u64, u64) = (u64::MAX / 2, 0);
+
 /// Does a synchronous write reach the disk?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -68,17 +71,22 @@ pub struct DiskFacts {
 /// Probes the disk under `directory`.
 ///
 /// # Errors
-/// `NoDirectIo` when the file system does not take direct writes of our unit.
+/// `NoDirectIo` when the file system does not take direct writes of our unit, `Directory` when it takes none at all.
 pub fn probe(directory: &Path) -> Result<DiskFacts, RuntimeError> {
     let refused = |reason: String| RuntimeError::NoDirectIo {
         directory: directory.to_owned(),
         reason,
     };
-    let file = ProbeFile::create(directory)
-        .map_err(|error| refused(format!("open with O_DIRECT: {error}")))?;
-    let alignment = file
-        .alignment()
-        .map_err(|error| refused(format!("statx: {error}")))?;
+    // Only this error says that direct I/O is what the file system does not do.
+    let failed = |action: &str, error: Errno| match error {
+        Errno::INVAL => refused(format!("{action}: {error}")),
+        other => RuntimeError::Directory {
+            path: directory.join(FILE_NAME),
+            source: other.into(),
+        },
+    };
+    let file = ProbeFile::create(directory).map_err(|error| failed("open with O_DIRECT", error))?;
+    let alignment = file.alignment().map_err(|error| failed("statx", error))?;
     if alignment == 0 {
         return Err(refused(
             "the file system offers none (statx: alignment 0)".to_owned(),
@@ -88,9 +96,11 @@ pub fn probe(directory: &Path) -> Result<DiskFacts, RuntimeError> {
     if unit > WRITE_UNIT_BYTES as u64 {
         return Err(refused(format!("the device wants writes of {unit} bytes")));
     }
-    let (write_ns, synchronous_write_ns) = file
-        .time_writes()
-        .map_err(|error| refused(format!("a direct write: {error}")))?;
+    let (write_ns, synchronous_write_ns) = match file.time_writes() {
+        // A node that a full disk stopped must be able to start on it; then only the device can speak for itself.
+        Err(Errno::NOSPC) => NOT_TIMED,
+        timed => timed.map_err(|error| failed("a direct write", error))?,
+    };
     let device = Device::below(directory);
     let mut facts = DiskFacts {
         write_unit_bytes: unit,
@@ -275,6 +285,11 @@ mod tests {
         );
         assert_eq!(
             facts(WriteCache::Unknown, false, 40, 41).judge(),
+            Durability::Unproven
+        );
+        let (write_ns, synchronous) = NOT_TIMED;
+        assert_eq!(
+            facts(WriteCache::Back, false, write_ns, synchronous).judge(),
             Durability::Unproven
         );
         assert_eq!(

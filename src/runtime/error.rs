@@ -28,11 +28,27 @@ pub enum RuntimeError {
         /// Process id of the holder, or a question mark.
         holder: String,
     },
+    /// The data directory was deleted, moved or unmounted under the node. Put it back before the node starts again.
+    #[error("{} is gone while the node ran", missing.display())]
+    DirectoryGone {
+        /// The data directory.
+        directory: PathBuf,
+        /// What is not there any more, or is another one.
+        missing: PathBuf,
+    },
     /// The lock file cannot be made. Look at the directory's owner and mode.
     #[error("cannot lock data directory {}: {source}", directory.display())]
     Lock {
         /// The data directory.
         directory: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The data directory, or a file in it, refuses what a server needs. Look at its owner, its mode and its mount.
+    #[error("cannot use {}: {source}", path.display())]
+    Directory {
+        /// What was to be used.
+        path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
     },
@@ -121,7 +137,8 @@ impl RuntimeError {
             Self::Kernel { .. } | Self::Executor { .. } => Code::KernelRefused,
             Self::Panicked { .. } => Code::ShardPanicked,
             Self::DirectoryLocked { .. } => Code::DirectoryLocked,
-            Self::Lock { .. } => Code::DirectoryFailed,
+            Self::DirectoryGone { .. } => Code::DirectoryGone,
+            Self::Lock { .. } | Self::Directory { .. } => Code::DirectoryFailed,
             Self::Core { code, .. } => *code,
         }
     }

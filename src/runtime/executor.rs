@@ -156,7 +156,8 @@ impl<C: Core + 'static> Executor<C> {
         assert!(!config.shards.is_empty(), "a server has at least one shard");
         probe::require_io_uring()?;
         let limits = probe::process_limits();
-        let clients_max = probe::clients_max(limits, config.shards.len())?.min(config.clients_max);
+        let shares = probe::descriptor_shares(limits, config.shards.len())?;
+        let clients_max = shares.clients_max.min(config.clients_max);
         let config = ExecutorConfig {
             clients_max,
             ..config
@@ -250,6 +251,11 @@ impl<C> Shards<C> {
             Some(sender) => sender.send(letter),
             None => Ok(()),
         }
+    }
+
+    /// All of them.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = ShardId> + use<C> {
+        (0..).map(ShardId::new).take(self.senders.len())
     }
 
     /// What a shard's loop counts; it can be read while the shard hangs.

@@ -99,8 +99,8 @@ impl Network {
         handed: HandedSocket,
         around: &mut Surroundings<'_, C>,
     ) {
-        if self.is_full() {
-            self.on_not_handed(&handed, around.now_ns);
+        if !self.make_place(around) {
+            listener::shut_down(&handed.socket);
             return;
         }
         let greeting = Phase::Greeting(Greeting::new(None));

@@ -4,7 +4,7 @@
 
 use super::driven::Identity;
 use crate::shard::{PeerAddress, PeerId};
-use margay_types::{ProcessLife, ShardId};
+use margay_types::{ClusterId, ProcessLife, ShardId};
 use margay_wire::hello::{PROTOCOL_MAX, PROTOCOL_MIN};
 use margay_wire::{Code, FRAME_BYTES_MAX, Hello, HelloKind};
 
@@ -99,6 +99,41 @@ pub(super) fn judge_answer(
     Ok(hello.life)
 }
 
+/// Why a hello was refused, by us or by its sender, in words that let both sides be found.
+pub(super) fn describe(code: Code, hello: &Hello, me: &Identity) -> String {
+    let text = code.text();
+    if code == Code::VersionRefused {
+        let (oldest, newest) = (hello.protocol_min, hello.protocol_max);
+        format!(
+            "{text}: it speaks {oldest} to {newest}, this node {PROTOCOL_MIN} to {PROTOCOL_MAX}"
+        )
+    } else if code == Code::OtherCluster {
+        let (other, own) = (cluster(hello.cluster), cluster(me.cluster));
+        format!("{text}: it is of {other}, this node of {own}")
+    } else if code == Code::OtherNode || code == Code::UnknownPeer {
+        let (sender, receiver) = (hello.sender, hello.receiver);
+        format!("{text}: it is node incarnation {sender}, and means {receiver}")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn cluster(id: ClusterId) -> String {
+    if id.is_zero() {
+        "none".to_owned()
+    } else {
+        id.to_string()
+    }
+}
+
+/// Our answer to a hello of a version that we cannot read.
+pub(super) fn unread_answer(me: &Identity) -> Hello {
+    Hello {
+        refusal: Some(Code::VersionRefused),
+        ..own_hello(me, HelloKind::Client)
+    }
+}
+
 fn judge_common(hello: &Hello, me: &Identity) -> Result<(), Code> {
     if hello.common_version().is_none() {
         return Err(Code::VersionRefused);
@@ -116,7 +151,7 @@ fn judge_common(hello: &Hello, me: &Identity) -> Result<(), Code> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use margay_types::{ClusterId, Incarnation, NodeId};
+    use margay_types::{Incarnation, NodeId};
 
     fn identity(node: u8) -> Identity {
         Identity {
@@ -225,6 +260,27 @@ mod tests {
         assert_eq!(judged(hello), Ok(Arrival::Client));
         let hello = Hello::of_client(HelloKind::Admin, ClusterId::new([8; 16]));
         assert_eq!(judged(hello), Err(Code::OtherCluster));
+    }
+
+    #[test]
+    fn a_refusal_names_both_sides() {
+        let me = identity(2);
+        let hello = Hello {
+            protocol_min: 8,
+            protocol_max: 9,
+            cluster: ClusterId::ZERO,
+            ..dialing_hello(&identity(1), &address(3))
+        };
+        let said = |code| describe(code, &hello, &me);
+        assert!(said(Code::VersionRefused).ends_with("it speaks 8 to 9, this node 1 to 1"));
+        let other = said(Code::OtherCluster);
+        assert!(other.ends_with(&format!("of none, this node of {}", me.cluster)));
+        for code in [Code::OtherNode, Code::UnknownPeer] {
+            let told = said(code);
+            assert!(told.contains(&hello.sender.to_string()), "{told}");
+            assert!(told.ends_with(&hello.receiver.to_string()), "{told}");
+        }
+        assert_eq!(said(Code::UnknownShard), "unknown shard");
     }
 
     #[test]

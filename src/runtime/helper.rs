@@ -1,4 +1,7 @@
-//! The one thread that may block: names are resolved and directories listed there, never on a core.
+//! The threads that may block, so that no core does: one lists directories and asks for room, the other resolves names.
+//!
+//! They are two because a name service may take half a minute to say nothing, and a log that waits meanwhile for an
+//! answer about its own disk would stand still.
 
 use super::mailbox::MailboxSender;
 use super::slots::Key;
@@ -41,30 +44,31 @@ struct Errand<T> {
     answer_to: MailboxSender<T>,
 }
 
-/// The cores' side of the thread. The thread ends when the last of these is dropped.
+/// The cores' side of the threads. They end when the last of these is dropped and they have done what they are at.
 pub(super) struct Helper<T> {
-    errands: SyncSender<Errand<T>>,
+    files: SyncSender<Errand<T>>,
+    names: SyncSender<Errand<T>>,
 }
 
 impl<T> Clone for Helper<T> {
     fn clone(&self) -> Self {
         Self {
-            errands: self.errands.clone(),
+            files: self.files.clone(),
+            names: self.names.clone(),
         }
     }
 }
 
 impl<T: From<(Key, JobAnswer)> + Send + 'static> Helper<T> {
-    /// Starts the thread.
+    /// Starts the threads, and gives the one to wait for at the end. Nobody waits for the one that resolves names: what
+    /// it is at cannot be interrupted, and changes nothing; a stop must not take as long as a name service likes.
     pub(super) fn start() -> io::Result<(Self, JoinHandle<()>)> {
-        let (errands, receiver) = sync_channel(JOBS_MAX);
-        let thread = std::thread::Builder::new()
-            .name("helper".to_owned())
-            .spawn(move || run(&receiver))?;
-        Ok((Self { errands }, thread))
+        let (files, files_thread) = thread("helper")?;
+        let (names, _) = thread("names")?;
+        Ok((Self { files, names }, files_thread))
     }
 
-    /// Sends the thread on an errand.
+    /// Sends the thread that does such jobs on an errand.
     ///
     /// # Errors
     /// Gives the job back when too many wait.
@@ -74,7 +78,11 @@ impl<T: From<(Key, JobAnswer)> + Send + 'static> Helper<T> {
             key,
             answer_to,
         };
-        self.errands.try_send(errand).map_err(|full| match full {
+        let thread = match errand.job {
+            Job::Resolve(_) => &self.names,
+            Job::List(_) | Job::FreeBytes(_) => &self.files,
+        };
+        thread.try_send(errand).map_err(|full| match full {
             std::sync::mpsc::TrySendError::Full(errand)
             | std::sync::mpsc::TrySendError::Disconnected(errand) => errand.job,
         })
@@ -100,6 +108,20 @@ impl Job {
             Self::FreeBytes(_) => JobAnswer::FreeBytes(Err(error())),
         }
     }
+}
+
+/// A thread that does errands, and what it is sent on them by.
+type Started<T> = (SyncSender<Errand<T>>, JoinHandle<()>);
+
+fn thread<T>(name: &str) -> io::Result<Started<T>>
+where
+    T: From<(Key, JobAnswer)> + Send + 'static,
+{
+    let (errands, receiver) = sync_channel(JOBS_MAX);
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(&receiver))?;
+    Ok((errands, thread))
 }
 
 fn run<T: From<(Key, JobAnswer)>>(errands: &Receiver<Errand<T>>) {
@@ -156,6 +178,8 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mailbox::Mailbox;
+    use super::super::slots::Slots;
     use super::*;
 
     #[test]
@@ -166,6 +190,39 @@ mod tests {
         }
         assert_eq!(list(directory.path()).unwrap(), ["a", "b"]);
         assert!(free_bytes(directory.path()).unwrap() > 0);
+    }
+
+    /// The thread for names is held up by a mailbox that nobody empties, as by a name service that does not answer.
+    #[test]
+    fn a_name_that_takes_its_time_holds_up_no_file() {
+        let (helper, thread) = Helper::<Arrived>::start().unwrap();
+        let full = Mailbox::new(1).unwrap();
+        let key = Slots::new().insert(());
+        let name = || Job::Resolve("127.0.0.1:1".to_owned());
+        for _ in 0..3 {
+            helper.send(name(), key, full.sender()).unwrap();
+        }
+        let files = Mailbox::new(1).unwrap();
+        let list = Job::List(PathBuf::from("."));
+        helper.send(list, key, files.sender()).unwrap();
+        let answer = loop {
+            match files.take() {
+                Some(Arrived(answer)) => break answer,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert!(matches!(answer, JobAnswer::Listed(Ok(_))), "{answer:?}");
+        drop(helper);
+        thread.join().unwrap();
+    }
+
+    /// A letter of this test.
+    struct Arrived(JobAnswer);
+
+    impl From<(Key, JobAnswer)> for Arrived {
+        fn from((_, answer): (Key, JobAnswer)) -> Self {
+            Self(answer)
+        }
     }
 
     #[test]

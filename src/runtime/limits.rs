@@ -14,8 +14,21 @@ pub const CLIENTS_MAX: usize = 8_192;
 /// Connections above [`CLIENTS_MAX`] whose hello is still read, so that peers always find a place.
 pub const PEERS_RESERVED: usize = 256;
 
-/// Descriptors kept for files, rings, bells and the standard streams.
-pub const FILES_RESERVED: usize = 256;
+/// Operators above [`CLIENTS_MAX`], out of [`PEERS_RESERVED`]: whoever looks why there is no place finds one.
+pub const OPERATORS_RESERVED: usize = 16;
+
+/// Connections that had to make place for others, and that the kernel is not done with.
+pub const DISPLACED_MAX: usize = 32;
+
+/// Descriptors of a process, whatever runs in it: the standard streams, lock, signals, listing, name service.
+pub const PROCESS_DESCRIPTORS: usize = 32;
+
+/// Descriptors of a shard beside its segments and its connections: rings, bells, port, and files that are open for a
+/// moment, such as manifests.
+pub const SHARD_DESCRIPTORS: usize = 64;
+
+/// Descriptors that a shard keeps for the segments of its log, however few there are.
+pub const SEGMENTS_RESERVED: usize = 128;
 
 /// Bytes that may wait for a client that does not read; past it the connection is closed. It is above the
 /// largest answer, so that an idle client can always get one.
@@ -63,6 +76,11 @@ const _: () = assert!(
 const _: () = assert!(
     margay_wire::FRAME_BYTES_MAX == crate::limits::FRAME_BYTES_MAX,
     "what the wire takes is what the log is made for"
+);
+
+const _: () = assert!(
+    OPERATORS_RESERVED < PEERS_RESERVED,
+    "operators leave most of what is kept for peers"
 );
 
 const _: () = assert!(

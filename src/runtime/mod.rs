@@ -4,10 +4,11 @@
 //!     executor      starts a thread for each shard, and waits
 //!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks;  stage
 //!         ├ ring    the core's one io_uring    operation, request, buffers: what it lends to the kernel
-//!         ├ network all sockets                receiving, dialing, connection, handshake, handover, peer_link, outbox
+//!         ├ network all sockets                receiving, dialing, connection, handshake, handover, places, peer_link, outbox
 //!         ├ cold    futures of cold work       disk, helper
 //!         └ mailbox letters of other threads
 //!     before        probe, directory_lock, signal, placement
+//!     beside        directory_watch
 //! ```
 //!
 //! No protocol decision is made here: what happens is told to a [`Core`], and what it put into its outbox and its
@@ -21,6 +22,7 @@ mod connection;
 mod core_loop;
 mod dialing;
 mod directory_lock;
+mod directory_watch;
 mod disk;
 pub mod disk_probe;
 mod driven;
@@ -39,6 +41,7 @@ mod operation;
 mod outbox;
 mod peer_link;
 mod placement;
+mod places;
 pub mod probe;
 mod receiving;
 mod request;
@@ -51,6 +54,7 @@ mod stage;
 pub use buffers::ReceiveBufferSizes;
 pub use clock::BootClock;
 pub use directory_lock::DirectoryLock;
+pub(crate) use directory_watch::DirectoryWatch;
 pub use disk::{RingDisk, RingFile};
 pub use driven::{Core, Identity};
 pub use error::RuntimeError;

@@ -13,7 +13,6 @@ use super::cold::Io;
 use super::connection::{Connection, Greeting, Phase};
 use super::driven::Core;
 use super::handover::HandedSocket;
-use super::limits::PEERS_RESERVED;
 use super::listener;
 use super::notice::{Notice, Notices};
 use super::operation::{Operation, Part, Purpose};
@@ -98,10 +97,13 @@ impl Network {
     }
 
     /// Someone connected.
-    pub(super) fn on_accepted(&mut self, ring: &mut Ring, socket: OwnedFd, now_ns: u64) {
-        if self.is_full() {
-            self.notices
-                .tell(Notice::TooManyConnections, now_ns, &self.limits.clients_max);
+    pub(super) fn on_accepted<C: Core>(
+        &mut self,
+        ring: &mut Ring,
+        socket: OwnedFd,
+        around: &mut Surroundings<'_, C>,
+    ) {
+        if !self.make_place(around) {
             return;
         }
         if let Err(error) = listener::prepare(&socket) {
@@ -110,13 +112,8 @@ impl Network {
             return;
         }
         let greeting = Phase::Greeting(Greeting::new(None));
-        let key = self.open(socket, greeting, now_ns);
+        let key = self.open(socket, greeting, around.now_ns);
         self.arm_receive(ring, key);
-    }
-
-    /// Is there no place for another connection?
-    pub(super) fn is_full(&self) -> bool {
-        self.connections.len() >= self.limits.clients_max + PEERS_RESERVED
     }
 
     /// The kernel does not accept connections for us.

@@ -2,8 +2,11 @@
 //! writes, do synchronous writes really flush, how much memory may be locked.
 
 use super::error::RuntimeError;
-use super::limits::{CLIENTS_MAX, FILES_RESERVED, PEERS_RESERVED};
-use crate::limits::WRITE_UNIT_BYTES;
+use super::limits::{
+    CLIENTS_MAX, DISPLACED_MAX, PEERS_RESERVED, PROCESS_DESCRIPTORS, SEGMENTS_RESERVED,
+    SHARD_DESCRIPTORS,
+};
+use crate::limits::{SEGMENTS_MAX, WRITE_UNIT_BYTES};
 use io_uring::{IoUring, Probe, opcode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
@@ -128,24 +131,42 @@ pub fn process_limits() -> ProcessLimits {
     }
 }
 
-/// Clients that one of `shard_count` shards may have under the descriptor limit.
+/// What one shard may open under the descriptor limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorShares {
+    /// Clients that it takes.
+    pub clients_max: usize,
+    /// Segments that its log may have: each is an open file.
+    pub segments_max: usize,
+}
+
+/// Divides the descriptors between the segments and the clients of `shard_count` shards: connections must never take
+/// what files need, because a log that cannot open a file ends the node.
 ///
 /// # Errors
-/// `TooFewDescriptors` when not even the reserved descriptors are there.
-pub fn clients_max(limits: ProcessLimits, shard_count: usize) -> Result<usize, RuntimeError> {
+/// `TooFewDescriptors` when not even what is reserved is there.
+pub fn descriptor_shares(
+    limits: ProcessLimits,
+    shard_count: usize,
+) -> Result<DescriptorShares, RuntimeError> {
     let shards = shard_count.max(1) as u64;
-    let reserved = FILES_RESERVED as u64 + shards * PEERS_RESERVED as u64;
-    let needed = reserved + shards * CLIENTS_MIN;
-    if limits.descriptors < needed {
+    let fixed = (SHARD_DESCRIPTORS + PEERS_RESERVED + DISPLACED_MAX) as u64;
+    let least = fixed + SEGMENTS_RESERVED as u64 + CLIENTS_MIN;
+    let needed = PROCESS_DESCRIPTORS as u64 + shards * least;
+    let Some(more) = limits.descriptors.checked_sub(needed) else {
         return Err(RuntimeError::TooFewDescriptors {
             available: limits.descriptors,
             needed,
         });
-    }
-    let share = (limits.descriptors - reserved) / shards;
-    Ok(usize::try_from(share)
-        .unwrap_or(usize::MAX)
-        .min(CLIENTS_MAX))
+    };
+    let each = more / shards;
+    let segments = (SEGMENTS_RESERVED as u64 + each / 2).min(SEGMENTS_MAX as u64);
+    let clients = CLIENTS_MIN + each - (segments - SEGMENTS_RESERVED as u64);
+    let fitted = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(DescriptorShares {
+        clients_max: fitted(clients).min(CLIENTS_MAX),
+        segments_max: fitted(segments),
+    })
 }
 
 /// A shard that cannot serve this many clients is not worth starting.
@@ -179,13 +200,25 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_bounded_by_the_descriptors_that_are_left() {
+    fn segments_and_clients_share_the_descriptors_that_are_left() {
         let limits = |descriptors| ProcessLimits {
             locked_memory_bytes: None,
             descriptors,
         };
-        assert_eq!(clients_max(limits(1 << 20), 1).unwrap(), CLIENTS_MAX);
-        assert_eq!(clients_max(limits(1024), 1).unwrap(), 512);
-        assert!(clients_max(limits(256), 1).is_err());
+        let plenty = descriptor_shares(limits(1 << 20), 1).unwrap();
+        assert_eq!(plenty.clients_max, CLIENTS_MAX);
+        assert_eq!(plenty.segments_max, SEGMENTS_MAX);
+        for shards in 1..4 {
+            let needed = 32 + 496 * shards as u64;
+            assert!(descriptor_shares(limits(needed - 1), shards).is_err());
+            for descriptors in [needed, needed + 1, needed + 777, 20_000] {
+                let shares = descriptor_shares(limits(descriptors), shards).unwrap();
+                let each = shares.clients_max + shares.segments_max + 64 + 256 + 32;
+                assert!(32 + each * shards <= usize::try_from(descriptors).unwrap());
+                assert!(shares.clients_max >= 16 && shares.segments_max >= 128);
+            }
+        }
+        let usual = descriptor_shares(limits(1024), 1).unwrap();
+        assert_eq!((usual.clients_max, usual.segments_max), (264, 376));
     }
 }

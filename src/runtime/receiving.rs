@@ -15,7 +15,7 @@ use margay_types::ProcessLife;
 use margay_wire::client::{ResponseHead, write_refusal};
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::splitter::{FrameError, Frames};
-use margay_wire::{Code, Frame, Hello, Refusal};
+use margay_wire::{Code, Frame, Hello, Refusal, WireError};
 
 impl Network {
     pub(super) fn take_bytes<C: Core>(
@@ -116,6 +116,13 @@ impl Network {
         match (Hello::decode(bytes), dialed) {
             (Ok(hello), None) => self.greet(key, &hello, around),
             (Ok(hello), Some(peer)) => self.take_answer(key, peer, &hello, around),
+            (Err(error @ WireError::OtherVersion { .. }), None) => {
+                let text = format!("{}: {error}", self.remote(key));
+                self.notices
+                    .tell(Notice::HelloRefused, around.now_ns, &text);
+                let answer = handshake::unread_answer(&around.core.identity());
+                self.send_away(key, &answer);
+            }
             (Err(error), _) => {
                 let from = self.remote(key);
                 self.notices
@@ -139,28 +146,37 @@ impl Network {
         }
         let judged = handshake::judge_arrival(hello, &me, &self.links.wanted());
         let judged = match judged {
-            Ok(Arrival::Client) if self.clients >= self.limits.clients_max => {
-                Err(Code::TooManyConnections)
-            }
+            Ok(Arrival::Client) if !self.has_place_for(hello.kind) => Err(Code::TooManyConnections),
             judged => judged,
         };
         let answer = hello.answer(handshake::own_hello(&me, hello.kind), judged.err());
-        self.outgoing.borrow_mut().append(key, &answer.encode());
         match judged {
             Ok(Arrival::Client) => {
+                self.outgoing.borrow_mut().append(key, &answer.encode());
                 self.clients += 1;
                 self.set_phase(key, Phase::Client);
                 around.core.on_client_open(self.connection_id(key), hello);
             }
-            Ok(Arrival::Peer(peer, life)) => self.become_peer(key, peer, life, around),
+            Ok(Arrival::Peer(peer, life)) => {
+                self.outgoing.borrow_mut().append(key, &answer.encode());
+                self.become_peer(key, peer, life, around);
+            }
             Err(code) => {
-                let text = format!("{}: {}", self.remote(key), code.text());
+                let reason = handshake::describe(code, hello, &me);
+                let text = format!("{}: {reason}", self.remote(key));
                 self.notices
                     .tell(Notice::HelloRefused, around.now_ns, &text);
-                self.set_phase(key, Phase::Leaving);
-                self.outgoing.borrow_mut().close_after(key);
+                self.send_away(key, &answer);
             }
         }
+    }
+
+    /// Ends a connection that was refused, once the answer has left.
+    fn send_away(&mut self, key: Key, answer: &Hello) {
+        self.set_phase(key, Phase::Leaving);
+        let mut outgoing = self.outgoing.borrow_mut();
+        outgoing.append(key, &answer.encode());
+        outgoing.close_after(key);
     }
 
     /// Takes the answer of a peer that we dialed.
@@ -179,7 +195,8 @@ impl Network {
         match handshake::judge_answer(hello, &me, wanted) {
             Ok(life) => self.become_peer(key, peer, life, around),
             Err(code) => {
-                let text = format!("{}: {}", wanted.address, code.text());
+                let reason = handshake::describe(code, hello, &me);
+                let text = format!("{}: {reason}", wanted.address);
                 self.notices
                     .tell(Notice::HelloRefused, around.now_ns, &text);
                 self.end(key, around);

@@ -24,7 +24,7 @@ impl crate::shard::Seams for RingSeams {
 pub struct ShardCore {
     shard: Shard<RingSeams>,
     facts: NodeFacts,
-    failure: Option<ShardError>,
+    failure: Option<Code>,
 }
 
 impl ShardCore {
@@ -36,6 +36,11 @@ impl ShardCore {
             facts,
             failure: None,
         }
+    }
+
+    /// Stops at once, as after a write that failed: nothing more is acknowledged.
+    pub(crate) fn give_up(&mut self, code: Code) {
+        self.failure.get_or_insert(code);
     }
 }
 
@@ -106,7 +111,7 @@ impl Core for ShardCore {
         }
         let code = code_of(&failure);
         tracing::error!(%code, "the shard stops: {failure}");
-        self.failure.get_or_insert(failure);
+        self.failure.get_or_insert(code);
     }
 
     fn has_more(&self) -> bool {
@@ -122,7 +127,7 @@ impl Core for ShardCore {
     }
 
     fn failure(&self) -> Option<Code> {
-        self.failure.as_ref().map(code_of)
+        self.failure
     }
 }
 

@@ -248,6 +248,12 @@ impl<D: Disk> Log<D> {
         self.segments.len()
     }
 
+    /// Segments that the manifest lists, spare ones too: as many files are open.
+    #[must_use]
+    pub fn listed_segments(&self) -> usize {
+        self.spares.state().borrow().listed_count()
+    }
+
     /// Bytes of the segments that hold batches.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

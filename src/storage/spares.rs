@@ -100,6 +100,11 @@ impl<F: Clone> SpareState<F> {
         self.ready.len()
     }
 
+    /// Segments that there are.
+    pub(crate) fn listed_count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Could another segment be made, as far as is known?
     pub(crate) fn can_make(&self) -> bool {
         let may_fill = self.entries.len() < self.segments_max && !self.is_disk_full;

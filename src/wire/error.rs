@@ -58,6 +58,14 @@ pub enum WireError {
         /// Which format.
         what: &'static str,
     },
+    /// The bytes are of this format, in a version of it that is not known here.
+    #[error("{what}: version {version}, which is not known here")]
+    OtherVersion {
+        /// Which format.
+        what: &'static str,
+        /// Its version.
+        version: u16,
+    },
     /// Text that is not UTF-8, or a name with characters that names do not have.
     #[error("{what}: not a valid text")]
     BadText {

@@ -180,8 +180,16 @@ impl Hello {
     /// When the bytes are of another format, damaged, or hold a number that this version does not know.
     pub fn decode(bytes: &[u8; HELLO_BYTES]) -> Result<Self, WireError> {
         let layout: &Layout = layout::exactly(WHAT, bytes)?;
-        if layout.magic != MAGIC {
+        let [name @ .., high, low] = layout.magic;
+        if !MAGIC.starts_with(&name) {
             return Err(WireError::NotThisFormat { what: WHAT });
+        }
+        if layout.magic != MAGIC {
+            let version = u16::from_be_bytes([high, low]);
+            return Err(WireError::OtherVersion {
+                what: WHAT,
+                version,
+            });
         }
         let (stored, computed) = (layout.crc.get(), layout.checksum());
         if stored != computed {
@@ -294,6 +302,21 @@ mod tests {
             .common_version(),
             None
         );
+    }
+
+    /// What a later version changes is unknown, its checksum too; that it is one of ours is not.
+    #[test]
+    fn another_version_of_the_hello_is_told_from_what_is_not_ours() {
+        let mut bytes = hello().encode();
+        bytes[6..8].copy_from_slice(&[1, 2]);
+        let other = WireError::OtherVersion {
+            what: WHAT,
+            version: 0x0102,
+        };
+        assert_eq!(Hello::decode(&bytes), Err(other));
+        bytes[5] = b'y';
+        let stranger = WireError::NotThisFormat { what: WHAT };
+        assert_eq!(Hello::decode(&bytes), Err(stranger));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) const HELLO_REFUSED: Explanation = Explanation {
     meaning: "Two sides that both speak Margay found that they do not belong together, and one refused: \
               another cluster, another node than the address promised, a peer that the cluster does not \
               know, no protocol version in common, or no place for another client. The line gives the \
-              reason.",
+              reason, and what both sides said of themselves.",
     danger: "If it goes on between two nodes of one cluster, they do not hear each other, as if one were \
              down.",
     done: "Answered with the reason, and hung up. A peer tries again by itself.",
@@ -68,11 +68,12 @@ pub(super) const CLIENT_DOES_NOT_READ: Explanation = Explanation {
 pub(super) const TOO_MANY_CONNECTIONS: Explanation = Explanation {
     meaning: "More connections stand than the node has places for. It takes at most 8192 clients for a \
               shard, fewer when the limit of descriptors is lower; the line gives the number. From there on \
-              clients are refused at the greeting (M402); this code says that the 256 places beside them, \
-              for peers and for greetings, are taken, too.",
-    danger: "Nobody gets in until a connection ends, a peer that lost its connection included. Those that \
-             stand go on.",
-    done: "Closed the new connection at once, and keeps those it has.",
+              clients are refused at the greeting (M402); 16 operators still get in. This code says that the \
+              256 places beside them, for peers and for greetings, are taken, too.",
+    danger: "Clients do not get in until others leave. Connections that stand go on, and so do files: neither \
+             can take the descriptors of the other.",
+    done: "Hung up on whoever had been silent longest after connecting, so that the newcomer, which may be a \
+           peer, is heard; or on the newcomer, when nobody was silent.",
     remedy: "Find out who opens so many (`ss -tn`), and let clients share connections: one carries up to \
              65536 sessions. If the number is below 8192, raise LimitNOFILE= and start the node again when \
              it suits you.",

@@ -33,8 +33,8 @@ pub(super) const FOREIGN_FILE: Explanation = Explanation {
              disk.",
     done: "Changed nothing: a directory with foreign files is left alone.",
     remedy: "See whether the path is the one that was meant; if it is, move what is not Margay's elsewhere. \
-             Margay's are manifest.a, manifest.b, lock, probe and folders called log- and a number; \
-             lost+found may stay.",
+             Margay's are manifest.a, manifest.b, manifest.new, lock, probe and folders called log- and \
+             a number; lost+found may stay.",
     avoid: "Do not move files called manifest or log- out of the way: they are the node.",
     concerns: &["data", "--data", "margay run"],
 };
@@ -119,13 +119,14 @@ pub(super) const IDENTITY_DAMAGED: Explanation = Explanation {
 
 pub(super) const DIRECTORY_FAILED: Explanation = Explanation {
     meaning: "The data directory cannot be used, for a reason that stands beside the code: the operating \
-              system refused a file, there is no room for the first write of a new life, a cluster of one \
-              node found damage in its log, or a group in it cannot be read by this version.",
+              system refused a file, there is no room for the first write of a new life, the manifests of a \
+              log are missing or damaged, a cluster of one node found damage in its log, or a group in it cannot \
+              be read by this version.",
     danger: "The node does not start, or stops. What it holds is there and may be the only copy: of a \
              cluster of one node it is.",
     done: "Changed nothing that was durable before, and stopped.",
-    remedy: "By the reason: make room on the disk; mount it; start the version of Margay that wrote the \
-             group. For damage with other members: leave the node down and see that they are well (`margay \
+    remedy: "By the reason: make room on the disk; mount it; put back what was moved; start the version of \
+             Margay that wrote the group. For damage with other members: leave the node down and see that they are well (`margay \
              status`). For damage without other members: keep a copy of the directory before anything else.",
     avoid: "Do not delete single files or folders inside the directory: a log without one of its segments is \
             damaged.",

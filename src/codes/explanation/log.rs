@@ -31,6 +31,22 @@ pub(super) const REPLICA_DIVERGED: Explanation = Explanation {
     concerns: &["margay status", "M211"],
 };
 
+pub(super) const DIRECTORY_GONE: Explanation = Explanation {
+    meaning: "While the node ran, its data directory was deleted, moved or unmounted, or another one was put in its \
+              place. The facts name what was missed first.",
+    danger: "Files that are open can be written to after their names are gone, so the node could have gone on to \
+             acknowledge what no start would ever find. What it acknowledged is on the other members, unless they \
+             lost theirs, too.",
+    done: "Noticed it within about a second, closed all connections, wrote nothing more and ended with exit code 22. \
+           The others elect new leaders.",
+    remedy: "If the directory was moved or unmounted: put it back at its path, and start the node. If it was deleted: \
+             leave the node down and see that the others are well (`margay status`); this member is lost, and has to \
+             be replaced by a new one.",
+    avoid: "Do not format a directory at the same path so that the node starts: it would be another node, which the \
+            cluster does not know. Do not restore an old copy of the directory: it has forgotten what it promised.",
+    concerns: &["data", "margay status", "margay format", "M111", "M213"],
+};
+
 pub(super) const DAMAGED_REPLICA: Explanation = Explanation {
     meaning: "A replica takes no part in its group: recovery found records of it damaged that had been \
               acknowledged, or this binary cannot host it (it lacks the machine, or has another version of \
@@ -64,20 +80,21 @@ pub(super) const STOPPED_MACHINE: Explanation = Explanation {
 };
 
 pub(super) const LITTLE_SPACE: Explanation = Explanation {
-    meaning: "No new segment can be made, and few spare ones are left: the disk is full, or the log cannot \
-              let go of its oldest segment. The text says how bad it is, and which group, member or damaged \
+    meaning: "No new segment can be made, and few spare ones are left: the disk is full, the limit of \
+              descriptors allows no more files, or the log cannot let go of its oldest segment. The text says how bad it is, and which group, member or damaged \
               replica holds the oldest segment.",
     danger: "At the first mark leaders refuse ordinary commands; at the second followers take no appends, so \
              groups may lose their majority; behind it only the reserve is left, for elections and \
              checkpoints.",
     done: "Asked the groups that hold the oldest segment for a checkpoint, refuses what would make it worse \
            with a time after which to ask again, and takes commands again by itself when there is room.",
-    remedy: "Free space on the disk, or grow it. If a member is named that is behind: bring its node back. \
+    remedy: "Free space on the disk, or grow it; with a low LimitNOFILE= raise that. If a member is named that is behind: bring its node back. \
              If a damaged replica is named, see M210: nothing is freed while it is there.",
     avoid: "Do not delete segments: every one that is left is needed. Do not raise log.spares now: it asks \
             for more of what is missing.",
     concerns: &[
         "SPACE",
+        "LimitNOFILE=",
         "log.spares",
         "log.segment_bytes",
         "data",

@@ -48,9 +48,10 @@ pub(super) const LISTEN_REFUSED: Explanation = Explanation {
 
 pub(super) const LIMIT_TOO_LOW: Explanation = Explanation {
     meaning: "The process may not have as many file descriptors as a node needs at least: for its files, its \
-              peers and a few clients. The facts give both numbers.",
+              peers and a few clients. A log that has grown under a higher limit needs more: each of its segments \
+              is an open file. The facts give both numbers.",
     danger: "The node does not start. A limit that is barely enough lets it start with places for few \
-             clients, and others are refused (M406).",
+             clients, where others are refused (M406), and with few segments (M212).",
     done: "Raised its own limit as far as the administrator allows (the hard limit), and found that too low.",
     remedy: "Raise the hard limit: `ulimit -Hn`, LimitNOFILE=1048576 of the service, or the limits of the \
              container.",

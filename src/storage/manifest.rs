@@ -247,11 +247,7 @@ impl<D: Disk> ManifestFiles<D> {
             }
         }
         files.replace(body).await?;
-        files
-            .disk
-            .sync_directory(directory)
-            .await
-            .map_err(|error| StorageError::io("sync", directory, error))?;
+        files.sync_names().await?;
         Ok(files)
     }
 
@@ -279,9 +275,29 @@ impl<D: Disk> ManifestFiles<D> {
         })?;
         files.counter = chosen.copy.counter;
         if !chosen.agree {
+            files.make_missing().await?;
             files.replace(chosen.copy.body.clone()).await?;
+            files.sync_names().await?;
         }
         Ok((files, chosen.copy.body))
+    }
+
+    /// A copy may be missing altogether: whoever made the files was interrupted between them.
+    async fn make_missing(&self) -> Result<(), StorageError> {
+        for path in self.paths() {
+            match self.disk.open(&path, OpenMode::New).await {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(StorageError::io("create", &path, error));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync_names(&self) -> Result<(), StorageError> {
+        let synced = self.disk.sync_directory(&self.directory).await;
+        synced.map_err(|error| StorageError::io("sync", &self.directory, error))
     }
 
     /// Replaces what it says, in both copies, one durable before the other is touched.

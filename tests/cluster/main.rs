@@ -9,6 +9,7 @@
 //! * `space` — much data, small segments, checkpoints.
 //! * `refusals` — hosts that are not fit, and operators who err.
 //! * `sandbox` — a process without io_uring.
+//! * `starts` — starts that are interrupted.
 //! * `strangers` — bytes that are not ours.
 
 mod harness;
@@ -21,4 +22,5 @@ mod refusals;
 mod sandbox;
 mod shards;
 mod space;
+mod starts;
 mod strangers;

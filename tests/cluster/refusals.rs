@@ -3,7 +3,7 @@
 //! Mounts are made in a name space of the child's own, so that nothing of them stays. Where the host allows no mount,
 //! or no other user, the test says so and passes.
 
-use crate::harness::{Cluster, Node, margay, text};
+use crate::harness::{Cluster, Node, after, is_root, margay, name_spaces, skip, text};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -30,22 +30,14 @@ fn output(command: &mut Command) -> Output {
     command.output().expect("the program is there")
 }
 
-/// A shell in a mount name space of its own.
+/// A run of the binary in a mount name space of its own, behind a mount.
 fn behind_mount(mount: &str, directory: &Path, then: &[&str]) -> Option<Output> {
-    let mut command = Command::new("unshare");
-    // $0 is the directory, $@ what runs behind the mount.
-    let script = format!("{mount} && exec \"$@\"");
-    command.args(["--mount", "sh", "-c", &script, text(directory)]);
+    let mut words = name_spaces(&["--mount"])?;
+    words.extend(after(mount, text(directory)));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command.arg(env!("CARGO_BIN_EXE_margay")).args(then);
-    if is_root() {
-        return Some(output(&mut command));
-    }
-    eprintln!("SKIPPED: mounting {mount:?} takes root");
-    None
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    Some(output(&mut command))
 }
 
 #[test]
@@ -79,7 +71,7 @@ fn a_read_only_file_system_is_refused() {
 #[test]
 fn a_directory_of_another_user_is_refused() {
     if !is_root() {
-        eprintln!("SKIPPED: becoming another user takes root");
+        skip("becoming another user takes root");
         return;
     }
     let directory = directory();

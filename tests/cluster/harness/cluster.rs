@@ -168,6 +168,11 @@ impl Cluster {
         }
     }
 
+    /// A node on a directory beside the cluster that was formatted before; it does not run yet.
+    pub(crate) fn existing(&self, name: &str, shards: usize) -> Node {
+        Node::on(self.directory(), name, &SETTINGS).with_shards(shards)
+    }
+
     /// A blank node beside the cluster, which does not run yet.
     pub(crate) fn stranger(&self, name: &str) -> Node {
         Node::format(self.directory(), name, &SETTINGS)

@@ -7,6 +7,7 @@
 //! ```
 
 mod cluster;
+mod host;
 mod load;
 mod node;
 mod ports;
@@ -14,6 +15,7 @@ mod session_check;
 mod waiting;
 
 pub(crate) use cluster::{Cluster, KEYSPACE, replica};
+pub(crate) use host::{after, is_root, name_spaces, skip};
 pub(crate) use load::{Load, Shape};
 pub(crate) use node::{Node, margay, text};
 pub(crate) use waiting::{eventually, now, pass};

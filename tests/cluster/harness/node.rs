@@ -29,6 +29,8 @@ pub(crate) struct Node {
     log: PathBuf,
     settings: Vec<String>,
     shards: usize,
+    /// Words in front of the command line: they do something to the process, and become it.
+    before: Vec<String>,
     process: Option<Child>,
 }
 
@@ -39,12 +41,18 @@ impl Node {
         let formatted = margay(&["format", "--data", text(&data)]).output();
         let formatted = formatted.expect("the binary was built");
         assert!(formatted.status.success(), "{formatted:?}");
+        Self::on(parent, name, settings)
+    }
+
+    /// A node on a directory that is there.
+    pub(crate) fn on(parent: &Path, name: &str, settings: &[&str]) -> Self {
         Self {
             port: Port::draw(),
             log: parent.join(format!("{name}.log")),
-            data,
+            data: parent.join(name),
             settings: settings.iter().map(ToString::to_string).collect(),
             shards: 1,
+            before: Vec::new(),
             process: None,
         }
     }
@@ -55,12 +63,23 @@ impl Node {
         self
     }
 
+    /// The same, to be started through a program that becomes it, such as `prlimit`.
+    pub(crate) fn start_through(&mut self, before: Vec<String>) {
+        self.before = before;
+    }
+
     fn cores(&self) -> String {
         format!("anywhere:{}", self.shards)
     }
 
     /// Starts it, on the directory and the port that it always has, and waits until it answers.
     pub(crate) fn start(&mut self) {
+        self.begin();
+        self.wait_until_it_answers();
+    }
+
+    /// The same, without waiting for anything.
+    pub(crate) fn begin(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = self.open_log();
         let mut command = self.command();
@@ -69,13 +88,19 @@ impl Node {
             .stdout(Stdio::null())
             .stderr(log);
         self.process = Some(command.spawn().expect("setpriv is there"));
-        self.wait_until_it_answers();
     }
 
     /// The command line that runs it.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_margay")]);
+        let own = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            env!("CARGO_BIN_EXE_margay"),
+        ];
+        let mut words = self.before.iter().map(String::as_str).chain(own);
+        let mut command = Command::new(words.next().expect("there are words of ours"));
+        command.args(words);
         command.args(["run", "--data", text(&self.data), "--cores", &self.cores()]);
         command.args(["--set", &format!("listen={}", self.address())]);
         for setting in &self.settings {
@@ -93,6 +118,11 @@ impl Node {
     /// Its directory.
     pub(crate) fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// Does a process run?
@@ -194,7 +224,8 @@ impl Node {
         opened.expect("the directory is ours")
     }
 
-    fn wait_until_it_answers(&mut self) {
+    /// Waits until it answers, or fails with what it printed if it ends.
+    pub(crate) fn wait_until_it_answers(&mut self) {
         let address = self.address();
         let started = now();
         let mut process = self.process.take().expect("it was started");

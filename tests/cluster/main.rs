@@ -2,8 +2,10 @@
 //!
 //! * `harness` — nodes as processes, and a load that proves exactly-once by the outputs.
 //! * `formation` — a cluster comes to be, and serves.
+//! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `failures` — nodes are killed and stopped under load.
 //! * `pauses` — a leader whose time stands still for a while.
+//! * `hostile_peers` — connections that pass for one of us.
 //! * `open_loop` — the load generator at a given rate.
 //! * `shards` — nodes with several cores each.
 //! * `space` — much data, small segments, checkpoints.
@@ -14,8 +16,10 @@
 
 mod harness;
 
+mod bootstraps;
 mod failures;
 mod formation;
+mod hostile_peers;
 mod open_loop;
 mod pauses;
 mod refusals;

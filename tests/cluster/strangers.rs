@@ -1,6 +1,6 @@
 //! Bytes that are not ours, or not for us: the sender is turned away, everybody else is served.
 
-use crate::harness::{Cluster, Load, Node, Shape, eventually};
+use crate::harness::{Cluster, Load, Node, Shape, demand_hangup, demand_printed};
 use margay_client::blocking::Client;
 use margay_client::{ClientError, Options, SubmitError};
 use margay_machine::Command;
@@ -28,31 +28,6 @@ fn greet(socket: &mut TcpStream, cluster: ClusterId) -> Hello {
     let mut answer = [0; HELLO_BYTES];
     socket.read_exact(&mut answer).expect("it answers");
     Hello::decode(&answer).expect("its hello")
-}
-
-/// Waits until the node hangs up; an answer before that is read and dropped.
-fn demand_hangup(mut socket: TcpStream) {
-    let mut bytes = [0; 4096];
-    loop {
-        match socket.read(&mut bytes) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
-                return;
-            }
-        }
-    }
-}
-
-fn demand_printed(node: &Node, words: &[&str]) {
-    eventually("a line in the log of the node", || {
-        let printed = node.printed();
-        let found = printed
-            .lines()
-            .any(|line| words.iter().all(|word| line.contains(word)));
-        found.then_some(()).ok_or(printed)
-    });
 }
 
 #[test]

@@ -12,10 +12,12 @@ mod load;
 mod node;
 mod ports;
 mod session_check;
+mod signs;
 mod waiting;
 
 pub(crate) use cluster::{Cluster, KEYSPACE, replica};
 pub(crate) use host::{after, is_root, name_spaces, skip};
 pub(crate) use load::{Load, Shape};
 pub(crate) use node::{Node, margay, text};
+pub(crate) use signs::{demand_hangup, demand_printed};
 pub(crate) use waiting::{eventually, now, pass};

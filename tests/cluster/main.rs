@@ -4,6 +4,7 @@
 //! * `formation` — a cluster comes to be, and serves.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `failures` — nodes are killed and stopped under load.
+//! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `hostile_peers` — connections that pass for one of us.
 //! * `open_loop` — the load generator at a given rate.
@@ -21,6 +22,7 @@ mod failures;
 mod formation;
 mod hostile_peers;
 mod open_loop;
+mod other_sessions;
 mod pauses;
 mod refusals;
 mod sandbox;

@@ -123,20 +123,6 @@ impl Plan {
         self.boot(role, seams)
     }
 
-    /// A log that has more files than it may open would run into the limit at a moment when it must not.
-    fn demand_descriptors(&self, segments: usize, shards: u16) -> Result<(), RuntimeError> {
-        let missing = segments.saturating_sub(self.log.segments_max) as u64;
-        if missing == 0 {
-            return Ok(());
-        }
-        let available = probe::process_limits().descriptors;
-        Err(RuntimeError::TooFewDescriptors {
-            available,
-            // Half of what a shard gets more is for segments.
-            needed: available + 2 * missing * u64::from(shards),
-        })
-    }
-
     async fn boot(self, role: Role, seams: CoreSeams) -> Result<ShardCore, RuntimeError> {
         let (manifest, files) = match role {
             Role::First(publisher) => {
@@ -164,7 +150,11 @@ impl Plan {
         let restored = boot(&seams.disk, place, (manifest, files), self.log)
             .await
             .map_err(|error| not_booted(&error))?;
-        self.demand_descriptors(restored.log.listed_segments(), seams.shard_count)?;
+        demand_descriptors(
+            restored.log.listed_segments(),
+            self.log.segments_max,
+            seams.shard_count,
+        )?;
         seams
             .disk
             .register(restored.log.pool(), limits::REGISTERED_BLOCKS);
@@ -188,6 +178,24 @@ impl Plan {
         );
         Ok(ShardCore::new(facts, shard))
     }
+}
+
+/// A log that has more files than it may open would run into the limit at a moment when it must not.
+fn demand_descriptors(
+    segments: usize,
+    segments_max: usize,
+    shards: u16,
+) -> Result<(), RuntimeError> {
+    let missing = segments.saturating_sub(segments_max) as u64;
+    if missing == 0 {
+        return Ok(());
+    }
+    let available = probe::process_limits().descriptors;
+    Err(RuntimeError::TooFewDescriptors {
+        available,
+        // Half of what a shard gets more is for segments.
+        needed: available + 2 * missing * u64::from(shards),
+    })
 }
 
 /// What a shard does first.
@@ -310,4 +318,19 @@ fn draw() -> Result<(ProcessLife, u64), RuntimeError> {
     })?;
     let [life, seed] = bytes.map(u64::from_le_bytes);
     Ok((ProcessLife::new(life), seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_with_more_segments_than_it_may_have_open_is_told_what_it_needs() {
+        assert!(demand_descriptors(128, 128, 3).is_ok());
+        let refused = demand_descriptors(140, 128, 3);
+        let Err(RuntimeError::TooFewDescriptors { available, needed }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(needed - available, 2 * 12 * 3);
+    }
 }

@@ -398,9 +398,6 @@ impl<C: Core + 'static> CoreLoop<C> {
             let Parts { ring, network, .. } = &mut self.parts;
             network.on_accepted(ring, socket, &mut Surroundings { core, now_ns });
         }
-        if completion.operation.is_none() {
-            return;
-        }
         match completion.result {
             Ok(_) if matches!(self.stage, Stage::Running) => self.arm_accept(),
             Ok(_) => {}
@@ -486,7 +483,7 @@ impl<C: Core + 'static> CoreLoop<C> {
             (Stage::Running, Some(core)) => {
                 network.on_handed(ring, handed, &mut Surroundings { core, now_ns });
             }
-            (Stage::Starting, _) if self.early_sockets.len() < LETTERS_MAX => {
+            (Stage::Starting, _) if network.may_wait(self.early_sockets.len()) => {
                 self.early_sockets.push(handed);
             }
             (

@@ -61,7 +61,8 @@ impl Part {
 /// An operation.
 #[derive(Debug)]
 pub(super) enum Operation {
-    /// Accepts connections until it fails or is cancelled (many completions).
+    /// Accepts one connection. Not as many as there are: the kernel would open sockets without regard to how many
+    /// descriptors are meant for them, and take those of files.
     Accept { listener: Descriptor },
     /// Receives into the shared buffers until the peer is done (many completions).
     Receive { socket: Descriptor },

@@ -40,6 +40,11 @@ impl Network {
         is_made
     }
 
+    /// May one more connection, beside so many, wait for the shard to be there?
+    pub(super) fn may_wait(&self, waiting: usize) -> bool {
+        waiting < self.limits.clients_max + PEERS_RESERVED
+    }
+
     /// Is there a place for one that has said what it is?
     pub(super) fn has_place_for(&self, kind: HelloKind) -> bool {
         match kind {

@@ -60,7 +60,7 @@ impl fmt::Display for UringRefusal {
 
 /// Requests without which nothing works; a kernel that has the newest of them has all.
 const OPCODES: [(u8, &str); 6] = [
-    (opcode::AcceptMulti::CODE, "accept"),
+    (opcode::Accept::CODE, "accept"),
     (opcode::RecvMulti::CODE, "receive"),
     (opcode::SendMsg::CODE, "sendmsg"),
     (opcode::MkDirAt::CODE, "mkdirat"),

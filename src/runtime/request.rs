@@ -136,9 +136,11 @@ fn fd(descriptor: &Descriptor) -> Fd {
 /// Requests that point to nothing but their operation's own bytes.
 fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entry {
     match operation {
-        Operation::Accept { listener } => opcode::AcceptMulti::new(fd(listener))
-            .flags(libc::SOCK_CLOEXEC)
-            .build(),
+        Operation::Accept { listener } => {
+            opcode::Accept::new(fd(listener), ptr::null_mut(), ptr::null_mut())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        }
         Operation::Receive { socket } => opcode::RecvMulti::new(fd(socket), RECEIVE_GROUP).build(),
         Operation::WriteDurable {
             file,

@@ -3,6 +3,7 @@
 //! * `harness` — nodes as processes, and a load that proves exactly-once by the outputs.
 //! * `formation` — a cluster comes to be, and serves.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
+//! * `descriptors` — processes that may open few files.
 //! * `failures` — nodes are killed and stopped under load.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
@@ -18,6 +19,7 @@
 mod harness;
 
 mod bootstraps;
+mod descriptors;
 mod failures;
 mod formation;
 mod hostile_peers;

@@ -5,6 +5,7 @@
 use super::*;
 use crate::codes;
 use crate::runtime::driven::Identity;
+use crate::runtime::limits::{OPERATORS_RESERVED, PEERS_RESERVED};
 use crate::runtime::listener;
 use crate::shard::{ConnectionId, Outbox, PeerAddress, PeerId, SiblingMessage};
 use crate::storage::{Block, Disk, OpenMode, Pool, WriteToken};
@@ -427,6 +428,51 @@ fn a_full_server_refuses_clients_with_the_code() {
     drop(first);
     assert_eq!(server.event(), Event::ClientClosed);
     Client::connect(server.address());
+}
+
+#[test]
+fn an_operator_finds_a_place_where_clients_find_none() {
+    let config = ExecutorConfig {
+        clients_max: 1,
+        ..config()
+    };
+    let server = Server::start(1, config);
+    let _client = Client::connect(server.address());
+    let operator = Hello::of_client(HelloKind::Admin, CLUSTER);
+    let mut operators: Vec<Client> = Vec::new();
+    for _ in 0..OPERATORS_RESERVED {
+        operators.push(Client::stranger(server.address()));
+        let answer = operators.last_mut().unwrap().greet(&operator);
+        assert_eq!(answer.refusal, None);
+    }
+    let answer = Client::stranger(server.address()).greet(&operator);
+    assert_eq!(answer.refusal, Some(Code::TooManyConnections));
+}
+
+/// Nobody's time is over here: without a rule of its own the newcomer, which may be a peer, would be hung up on.
+#[test]
+fn a_newcomer_takes_the_place_of_whoever_has_been_silent_longest() {
+    let config = ExecutorConfig {
+        clients_max: 1,
+        handshake_timeout: 10 * PATIENCE,
+        ..config()
+    };
+    let server = Server::start(1, config);
+    let mut client = Client::connect(server.address());
+    let stranger = || Client::stranger(server.address());
+    let mut silent: Vec<Client> = (0..PEERS_RESERVED).map(|_| stranger()).collect();
+    let operator = Hello::of_client(HelloKind::Admin, CLUSTER);
+    let mut newcomers = Vec::new();
+    for oldest in silent.iter_mut().take(2) {
+        newcomers.push(stranger());
+        let answer = newcomers.last_mut().unwrap().greet(&operator);
+        assert_eq!(answer.refusal, None);
+        assert_eq!(oldest.end(), b"");
+    }
+    client.send(FrameKind::Command, 1, b"");
+    assert_eq!(client.answers(1), [(1, 0)]);
+    let answer = silent.last_mut().unwrap().greet(&operator);
+    assert_eq!(answer.refusal, None, "it was not silent longest");
 }
 
 #[test]

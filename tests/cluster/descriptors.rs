@@ -4,8 +4,7 @@ use crate::harness::{Cluster, Load, Node, Shape, demand_printed, eventually};
 use margay_types::ClusterId;
 use margay_wire::Code;
 use margay_wire::hello::{HELLO_BYTES, Hello, HelloKind};
-use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +48,7 @@ fn take_all_places(node: &Node) -> Vec<TcpStream> {
     }
 }
 
-/// Connections that say nothing and come again.
+/// Connections that say nothing, and as many new ones as are hung up on.
 struct Flood {
     is_stopped: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -60,11 +59,11 @@ impl Flood {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let (stopped, address) = (Arc::clone(&is_stopped), node.address());
         let thread = std::thread::spawn(move || {
-            let mut open = VecDeque::new();
+            let mut open = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
-                open.extend(TcpStream::connect(&address).ok());
-                if open.len() > FLOOD {
-                    open.pop_front();
+                open.retain(is_open);
+                for _ in 0..FLOOD - open.len() {
+                    open.extend(silent(&address));
                 }
             }
         });
@@ -75,6 +74,17 @@ impl Flood {
         self.is_stopped.store(true, Ordering::Relaxed);
         self.thread.join().expect("it only connects");
     }
+}
+
+fn silent(address: &str) -> Option<TcpStream> {
+    let socket = TcpStream::connect(address).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(socket)
+}
+
+fn is_open(socket: &TcpStream) -> bool {
+    let looked = socket.peek(&mut [0; 1]);
+    looked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 #[test]

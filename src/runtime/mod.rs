@@ -4,7 +4,8 @@
 //!     executor      starts a thread for each shard, and waits
 //!      └ core_loop  turn: completions -> shard -> sends and writes;  slice: cold tasks;  stage
 //!         ├ ring    the core's one io_uring    operation, request, buffers: what it lends to the kernel
-//!         ├ network all sockets                receiving, dialing, connection, handshake, handover, places, peer_link, outbox
+//!         ├ network all sockets                receiving, dialing, connection, handshake, handover, places,
+//!         │                                  peer_link, outbox
 //!         ├ cold    futures of cold work       disk, helper
 //!         └ mailbox letters of other threads
 //!     before        probe, directory_lock, signal, placement

@@ -133,14 +133,16 @@ fn fd(descriptor: &Descriptor) -> Fd {
     Fd(descriptor.as_raw_fd())
 }
 
+fn accept_entry(listener: Fd) -> squeue::Entry {
+    opcode::Accept::new(listener, ptr::null_mut(), ptr::null_mut())
+        .flags(libc::SOCK_CLOEXEC)
+        .build()
+}
+
 /// Requests that point to nothing but their operation's own bytes.
 fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entry {
     match operation {
-        Operation::Accept { listener } => {
-            opcode::Accept::new(fd(listener), ptr::null_mut(), ptr::null_mut())
-                .flags(libc::SOCK_CLOEXEC)
-                .build()
-        }
+        Operation::Accept { listener } => accept_entry(fd(listener)),
         Operation::Receive { socket } => opcode::RecvMulti::new(fd(socket), RECEIVE_GROUP).build(),
         Operation::WriteDurable {
             file,

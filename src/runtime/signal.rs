@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT as events of the ring: they end the process cleanly and interrupt nothing.
 //!
-//! The signals are blocked before anything else of a start, so that every thread inherits the mask, none of them is ever
-//! interrupted, and one that comes early waits until the first shard reads it; a signalfd says when one has come.
+//! The signals are blocked before anything else of a start, so that every thread inherits the mask, none of them is
+//! ever interrupted, and one that comes early waits until the first shard reads it; a signalfd says when one has come.
 
 use super::error::RuntimeError;
 use nix::sys::signal::{SigSet, Signal};

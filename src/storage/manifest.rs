@@ -238,7 +238,7 @@ impl<D: Disk> ManifestFiles<D> {
         };
         for path in files.paths() {
             let opened = files.disk.open(&path, OpenMode::New).await;
-            let is_blank = files.read(&path).await == Err(ManifestError::Absent);
+            let is_blank = files.read(&path).await? == Err(ManifestError::Absent);
             match opened {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !is_blank => {
                     return Err(StorageError::io("create", &path, error));
@@ -267,8 +267,8 @@ impl<D: Disk> ManifestFiles<D> {
             counter: 0,
         };
         let [first, second] = files.paths();
-        let first = files.read(&first).await;
-        let second = files.read(&second).await;
+        let first = files.read(&first).await?;
+        let second = files.read(&second).await?;
         let chosen = choose(first, second).map_err(|cause| StorageError::Manifest {
             directory: directory.to_owned(),
             cause,
@@ -329,14 +329,21 @@ impl<D: Disk> ManifestFiles<D> {
         ["manifest.a", "manifest.b"].map(|name| self.directory.join(name))
     }
 
-    async fn read(&self, path: &Path) -> Result<ManifestCopy, ManifestError> {
-        let Ok(file) = self.disk.open(path, OpenMode::Existing).await else {
-            return Err(ManifestError::Absent);
+    /// What a copy says. One that cannot be opened for another reason than that it is not there says nothing about
+    /// itself: that is the outer error.
+    async fn read(&self, path: &Path) -> Result<Result<ManifestCopy, ManifestError>, StorageError> {
+        let file = match self.disk.open(path, OpenMode::Existing).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(ManifestError::Absent));
+            }
+            Err(error) => return Err(StorageError::io("open", path, error)),
         };
         let buffer = Block::for_reading(self.kind.file_bytes());
         let (result, buffer) = self.disk.read(&file, 0, buffer).await;
         let bytes = result.ok().and_then(|bytes| buffer.bytes().get(..bytes));
-        ManifestCopy::parse(self.kind, bytes.ok_or(ManifestError::Absent)?)
+        let bytes = bytes.ok_or(ManifestError::Absent);
+        Ok(bytes.and_then(|bytes| ManifestCopy::parse(self.kind, bytes)))
     }
 
     async fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -9,7 +9,7 @@ use margay_types::{ClusterId, Incarnation, ProcessLife, ShardId};
 use margay_wire::admin::{Formation, NodeInfo};
 use margay_wire::hello::{HELLO_BYTES, Hello, HelloKind};
 use margay_wire::{Code, FrameKind, frame};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -195,7 +195,8 @@ fn a_hello_that_trickles_in_is_not_waited_for() {
     let sent = hello.iter().take_while(|byte| {
         let is_sent = socket.write_all(&[**byte]).is_ok();
         // The pause between two bytes is the wait for an answer.
-        let is_open = matches!(socket.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+        let read = socket.read(&mut [0; 1]);
+        let is_open = read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         is_sent && is_open
     });
     assert!(

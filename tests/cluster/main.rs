@@ -4,6 +4,7 @@
 //! * `formation` — a cluster comes to be, and serves.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `descriptors` — processes that may open few files.
+//! * `directories` — data directories that are taken away, or refuse.
 //! * `failures` — nodes are killed and stopped under load.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
@@ -20,6 +21,7 @@ mod harness;
 
 mod bootstraps;
 mod descriptors;
+mod directories;
 mod failures;
 mod formation;
 mod hostile_peers;

@@ -126,7 +126,8 @@ pub(super) const DIRECTORY_FAILED: Explanation = Explanation {
              cluster of one node it is.",
     done: "Changed nothing that was durable before, and stopped.",
     remedy: "By the reason: make room on the disk; mount it; put back what was moved; start the version of \
-             Margay that wrote the group. For damage with other members: leave the node down and see that they are well (`margay \
+             Margay that wrote the group. For damage with other members: leave the node down \
+             and see that they are well (`margay \
              status`). For damage without other members: keep a copy of the directory before anything else.",
     avoid: "Do not delete single files or folders inside the directory: a log without one of its segments is \
             damaged.",

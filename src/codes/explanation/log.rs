@@ -81,14 +81,16 @@ pub(super) const STOPPED_MACHINE: Explanation = Explanation {
 
 pub(super) const LITTLE_SPACE: Explanation = Explanation {
     meaning: "No new segment can be made, and few spare ones are left: the disk is full, the limit of \
-              descriptors allows no more files, or the log cannot let go of its oldest segment. The text says how bad it is, and which group, member or damaged \
+              descriptors allows no more files, or the log cannot let go of its oldest segment. The text \
+              says how bad it is, and which group, member or damaged \
               replica holds the oldest segment.",
     danger: "At the first mark leaders refuse ordinary commands; at the second followers take no appends, so \
              groups may lose their majority; behind it only the reserve is left, for elections and \
              checkpoints.",
     done: "Asked the groups that hold the oldest segment for a checkpoint, refuses what would make it worse \
            with a time after which to ask again, and takes commands again by itself when there is room.",
-    remedy: "Free space on the disk, or grow it; with a low LimitNOFILE= raise that. If a member is named that is behind: bring its node back. \
+    remedy: "Free space on the disk, or grow it; with a low LimitNOFILE= raise that. If a member is \
+             named that is behind: bring its node back. \
              If a damaged replica is named, see M210: nothing is freed while it is there.",
     avoid: "Do not delete segments: every one that is left is needed. Do not raise log.spares now: it asks \
             for more of what is missing.",

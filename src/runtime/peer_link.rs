@@ -143,6 +143,12 @@ impl PeerLinks {
         })
     }
 
+    /// The address of a peer of which something was told since it was last up.
+    pub(super) fn missed(&self, peer: PeerId) -> Option<&str> {
+        let link = self.links.get(&peer)?;
+        (!link.told.is_empty()).then_some(link.wanted.address.as_str())
+    }
+
     /// The reason was told.
     pub(super) fn on_told(&mut self, peer: PeerId, reason: String) {
         if let Some(link) = self.links.get_mut(&peer) {
@@ -327,6 +333,7 @@ mod tests {
         let mut links = links(&[2]);
         let peer = address(2).peer;
         assert!(links.is_news(peer, "refused"));
+        assert_eq!(links.missed(peer), None);
         links.on_told(peer, "refused".to_owned());
         assert!(!links.is_news(peer, "refused"));
         assert!(links.is_news(peer, "late"));
@@ -334,6 +341,7 @@ mod tests {
             links.on_told(peer, number.to_string());
         }
         assert!(!links.is_news(peer, "late"), "enough was told");
+        assert_eq!(links.missed(peer), Some("n:1"));
         links.on_up(peer, Slots::new().insert(()));
         assert!(links.is_news(peer, "refused"), "it was up meanwhile");
     }

@@ -210,6 +210,9 @@ impl Network {
         around: &mut Surroundings<'_, C>,
     ) {
         self.set_phase(key, Phase::Peer(peer));
+        if let Some(address) = self.links.missed(peer) {
+            tracing::info!("peer reached again: {address}");
+        }
         if let Some(older) = self.links.on_up(peer, key) {
             self.end(older.0, around);
         }

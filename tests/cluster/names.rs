@@ -102,6 +102,9 @@ fn a_peer_whose_name_does_not_resolve_any_more_is_told_once_and_found_where_it_w
         assert_eq!(lines(node, ["M410", &name]), 1, "{}", node.printed());
     }
     cluster.nodes[2].start();
+    for node in &cluster.nodes[..2] {
+        demand_printed(node, &["reached again", &name]);
+    }
     load.advance(300);
     load.finish();
     cluster.finish();

@@ -1,4 +1,6 @@
-//! Every limit of the server that is not a setting, with the relations that must hold between them.
+//! Every limit of the server that is not a setting, with the relations that must hold between them. Those of sockets,
+//! mailboxes and threads stand in `runtime::limits`; those of sessions are a group's own, in `margay_machine::Limits`;
+//! those of members and nodes where their formats are, in `margay_raft` and `margay_wire`.
 //!
 //! Numbers that end up in files (`*_BYTES_MAX` of batches, directories and records) are frozen: a smaller one
 //! would refuse what an earlier version wrote. The others may be tuned; the assertions say how far.
@@ -91,10 +93,6 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES + 4 * KIB <= RECORD_BYTES_MAX);
 pub const CHECKPOINT_TRIGGER_BYTES: u64 = 64 * MIB as u64;
 /// Replicas of one node at most.
 pub const GROUPS_PER_NODE_MAX: usize = 16_384;
-/// Voters of a group at most.
-pub const VOTERS_MAX: usize = 7;
-/// Members of a group at most, learners included.
-pub const MEMBERS_MAX: usize = 16;
 /// Logs that a node's manifest can list: those of the shards, and of earlier placements.
 pub const LOGS_MAX: usize = 256;
 /// Shards of a node at most: its genesis says how many it has.
@@ -118,26 +116,11 @@ pub const PROPOSAL_BYTES_MAX: usize = 64 * MIB;
 /// The oldest of these may be as old as this. While it is older, nothing more is taken: what waits longer is of no use
 /// any more to whoever sent it, and a queue in front of a slow disk is as long as one in front of a fast one.
 pub const PROPOSAL_MS_MAX: u64 = 500;
-/// Sessions of one group.
-pub const SESSIONS_PER_GROUP_MAX: usize = 200_000;
 /// Sessions attached to one connection.
 pub const SESSIONS_PER_CONNECTION_MAX: usize = 65_536;
-/// Commands of one session under way.
-pub const SESSION_WINDOW: usize = 1_024;
-const _: () = assert!(
-    SESSION_WINDOW <= u16::MAX as usize,
-    "the distance in a command has 16 bits"
-);
-/// Outputs that one session may have cached.
-pub const SESSION_CACHE_BYTES_MAX: usize = 4 * MIB;
-/// Outputs that all sessions of a group may have cached.
-pub const GROUP_CACHE_BYTES_MAX: usize = 256 * MIB;
-/// Largest event.
-pub const EVENT_BYTES_MAX: usize = 64 * KIB;
-/// Events of one session that it has not acknowledged.
-pub const PENDING_EVENTS_MAX: usize = 1_024;
-/// Bytes of these.
-pub const PENDING_EVENT_BYTES_MAX: usize = MIB;
+/// Sessions attached to all connections of a shard; one that is attached to two connections counts twice.
+pub const ATTACHMENTS_MAX: usize = 1 << 20;
+const _: () = assert!(SESSIONS_PER_CONNECTION_MAX <= ATTACHMENTS_MAX);
 /// Timers or expiries that one entry carries out.
 pub const DUE_PER_ENTRY_MAX: usize = 256;
 /// Sessions that one entry refreshes.
@@ -145,15 +128,14 @@ pub const REFRESHES_PER_ENTRY_MAX: usize = 16_384;
 const _: () = assert!(REFRESHES_PER_ENTRY_MAX * 24 <= COMMAND_BYTES_MAX);
 /// Reads of one group that wait.
 pub const WAITING_READS_MAX: usize = 16_384;
+/// Bytes of what they ask.
+pub const WAITING_READ_BYTES_MAX: usize = 64 * MIB;
+const _: () = assert!(
+    FRAME_BYTES_MAX <= WAITING_READ_BYTES_MAX,
+    "any read can wait alone"
+);
 /// How long a read waits.
 pub const WAITING_READ_MS: u64 = 1_000;
-
-/// Connections of one shard.
-pub const CONNECTIONS_MAX: usize = 8_192;
-/// Time that a connection has for its hello.
-pub const HANDSHAKE_MS: u64 = 2_000;
-/// Messages in a mailbox between cores.
-pub const MAILBOX_MESSAGES: usize = 4_096;
 
 /// A tick of the shard's clock, in which the core counts its timeouts.
 pub const TICK_NS: u64 = 10_000_000;
@@ -229,7 +211,17 @@ pub const REGISTERED_BLOCKS: u16 = 2;
 /// Bytes of frames that hopped to another shard of the node, and that it has not taken; past it no request hops there.
 pub const HOP_BYTES_MAX: usize = 8 * MIB;
 const _: () = assert!(FRAME_BYTES_MAX <= HOP_BYTES_MAX, "any frame can hop");
-/// Questions of operators under way that all shards of a node must be asked for.
+/// Bytes of answers for clients of another shard of the node, and that it has not taken. Past it who waits for another
+/// one loses its connection, as whoever does not read does.
+pub const HOP_ANSWER_BYTES_MAX: usize = 64 * MIB;
+/// Answers that were taken are told to the shard that gave them in parts of this size: each one would wake it.
+pub const HOP_ANSWER_BYTES_TOLD: usize = HOP_ANSWER_BYTES_MAX / 8;
+const _: () = assert!(
+    HOP_ANSWER_BYTES_TOLD + FRAME_BYTES_MAX <= HOP_ANSWER_BYTES_MAX,
+    "any answer finds room when all others are taken"
+);
+/// Questions of operators under way that all shards of a node must be asked for; and those that one shard has not
+/// answered, however long it hangs.
 pub const SURVEYS_MAX: usize = 256;
 /// So many ticks a shard has to answer one.
 pub const SURVEY_TICKS: u64 = 100;

@@ -34,6 +34,7 @@ mod checkpoints;
 mod clients;
 pub mod clock;
 mod cold;
+mod crossing;
 mod driver;
 mod exit;
 mod health;

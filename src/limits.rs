@@ -186,6 +186,8 @@ pub const GROUPS_PER_KEYSPACE_MAX: u32 = 2_048;
 pub const REPLICAS_DEFAULT: u16 = 3;
 /// With more segments than this in use, whoever holds the oldest is asked for a checkpoint: an idle group holds none.
 pub const SEGMENTS_BEFORE_CHECKPOINT: usize = 3;
+/// The same when no segment can be made and few are left: all but the one that is written, however small the disk.
+pub const SEGMENTS_BEFORE_CHECKPOINT_WHEN_SHORT: usize = 1;
 /// Requests of one group that wait for an entry under way, duplicates that attached themselves included.
 pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 /// For so many ticks a stopping shard waits for others to take over what it leads.

@@ -121,11 +121,6 @@ pub const SESSIONS_PER_CONNECTION_MAX: usize = 65_536;
 /// Sessions attached to all connections of a shard; one that is attached to two connections counts twice.
 pub const ATTACHMENTS_MAX: usize = 1 << 20;
 const _: () = assert!(SESSIONS_PER_CONNECTION_MAX <= ATTACHMENTS_MAX);
-/// Timers or expiries that one entry carries out.
-pub const DUE_PER_ENTRY_MAX: usize = 256;
-/// Sessions that one entry refreshes.
-pub const REFRESHES_PER_ENTRY_MAX: usize = 16_384;
-const _: () = assert!(REFRESHES_PER_ENTRY_MAX * 24 <= COMMAND_BYTES_MAX);
 /// Reads of one group that wait.
 pub const WAITING_READS_MAX: usize = 16_384;
 /// Bytes of what they ask.

@@ -10,22 +10,25 @@ Three nodes on loopback take an open loop at a fixed rate. One follower of the d
   stopped   stopped by SIGSTOP, and let go on
   away      killed, and started again
 
-for some time. A row is printed for each: p99 of the writes before, meanwhile, and while it catches up; the memory of
-the leader; how long the follower took to have everything. All bounded, all in a temporary directory.
+for some time. A row is printed for each: p99 of the writes before, meanwhile, while it catches up, and afterwards, each
+the median over the seconds of that time; the memory of the leader; how long the follower took to have everything, and
+how much that was. All bounded, all in a temporary directory. A control group needs root.
 """
 
 import argparse
 import json
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from overload import Cluster, Group, ended, mib, started_at
 
-CALM_SECONDS = 8
-CATCH_UP_SECONDS = 60
+CALM_SECONDS = 14
+CATCH_UP_SECONDS = 40
 
 
 def overview(cluster):
@@ -57,6 +60,10 @@ class Fault:
         else:
             self.node.stop()
 
+    def remove(self):
+        if self.group:
+            self.group.remove()
+
     def end(self):
         if self.kind == "slow":
             self.group.set_quota(16, 10)
@@ -66,55 +73,87 @@ class Fault:
             self.node.start()
 
 
+class Memory(threading.Thread):
+    """Resident memory of one node, each second."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node, self.mib, self.is_over = node, [], threading.Event()
+
+    def run(self):
+        while not self.is_over.wait(1):
+            self.mib.append(round(mib(self.node.resident_bytes())))
+
+    def end(self):
+        self.is_over.set()
+        self.join()
+        return self.mib
+
+
 def measure(options, kind, seconds, directory):
     directory.mkdir()
     cluster = Cluster(options, directory)
+    fault = None
     try:
         out = directory / "load"
         total = CALM_SECONDS + seconds + CATCH_UP_SECONDS
         load = cluster.start_load(["--clients", str(options.clients), "--in-flight", str(options.in_flight), "--rate",
                                    str(options.rate), "--patience", "2s", "--warmup", "2s", "--duration", f"{total}s",
                                    "--check", "--out", str(out)])
-        time.sleep(CALM_SECONDS + 1)
+        time.sleep(CALM_SECONDS)
+        if load.poll() is not None:
+            sys.exit(f"the load ended: {load.communicate()}")
         leader, follower = find(cluster)
+        memory = Memory(cluster.nodes[leader])
+        memory.start()
         fault = Fault(kind, cluster.nodes[follower], options.slow_quota)
         leader_before = cluster.nodes[leader].resident_bytes()
         begun = time.time()
         fault.begin()
-        leader_max = sample(cluster.nodes[leader], seconds)
-        fault.end()
+        time.sleep(seconds)
+        lag = lag_of(cluster, follower) if kind == "slow" else int(options.rate * seconds)
         over = time.time()
+        fault.end()
         caught_up = wait_until_caught_up(cluster, follower, load)
         caught = time.time()
         report = ended(load, "the load")
-        leader_max = max(leader_max, peak_bytes(cluster.nodes[leader]))
+        leader_mib = memory.end()
         start = started_at(out)
-        seconds_of = [(start + at, second) for at, second in enumerate(report["per_second"])]
+        ends = start + len(report["per_second"])
+        seconds_of = [(start + at, second["p99_us"] / 1e3) for at, second in enumerate(report["per_second"])]
 
         def p99s(since, until):
-            return [second["p99_us"] / 1e3 for at, second in seconds_of if at >= since and at + 1 <= until]
+            whole = [p99 for at, p99 in seconds_of if at >= since and at + 1 <= until]
+            return whole or [p99 for at, p99 in seconds_of if at + 1 > since and at < until] or [float("nan")]
 
-        before = p99s(start, begun)
-        meanwhile = p99s(begun + 1, over)
-        catching = p99s(over, max(caught, over + 2))
+        times = {"before": p99s(start, begun), "meanwhile": p99s(begun + 1, over), "catching": p99s(over, caught),
+                 "after": p99s(caught + 1, ends)}
         row = {
-            "kind": kind, "seconds": seconds, "rate_per_s": options.rate,
-            "p99_ms_before": median(before), "p99_ms_meanwhile": median(meanwhile),
-            "p99_ms_catching_up": median(catching), "p99_ms_worst_before": max(before),
-            "p99_ms_worst_meanwhile": max(meanwhile), "p99_ms_worst_catching_up": max(catching),
-            "leader_mib_before": mib(leader_before), "leader_mib_max": mib(leader_max),
-            "caught_up_s": caught - over if caught_up else float('inf'),
+            "kind": kind, "seconds": seconds, "rate_per_s": options.rate, "lag_entries": lag,
+            "p99_ms": {name: median(values) for name, values in times.items()},
+            "p99_ms_worst": {name: max(values) for name, values in times.items()},
+            "p99_ms_by_second": [round(p99, 2) for _, p99 in seconds_of],
+            "begun": begun - start, "over": over - start, "caught": caught - start,
+            "leader_mib_before": round(mib(leader_before)), "leader_mib_by_second": leader_mib,
+            "caught_up_s": caught - over if caught_up else float("inf"),
             "done": report["operations"]["write"]["count"], "errors": report["operations"]["write"]["errors"],
             "unsent": report["generator"]["unsent_count"], "checked": report["check"]["applied_exactly_once"],
+            "agree": report["check"]["replicas_agree"],
         }
-        print(f"{kind:<8} {seconds:>4} s   p99 {row['p99_ms_before']:.1f} ms before, {row['p99_ms_meanwhile']:.1f} "
-              f"meanwhile, {row['p99_ms_catching_up']:.1f} while it catches up (worst second {max(before):.1f}, "
-              f"{max(meanwhile):.1f}, {max(catching):.1f})   leader {mib(leader_before):.0f} -> {mib(leader_max):.0f} MiB"
-              f"   caught up in {row['caught_up_s']:.1f} s   {row['unsent']} not sent, every command applied once: "
-              f"{row['checked']}", flush=True)
+        p99, worst = row["p99_ms"], row["p99_ms_worst"]
+        print(f"{kind:<8} {seconds:>4} s at {options.rate:,}/s, {lag:,} entries behind, caught up in "
+              f"{row['caught_up_s']:.1f} s; {row['unsent']} not sent, each applied once: {row['checked']}, replicas "
+              f"agree: {row['agree']}")
+        for name, values in times.items():
+            print(f"         p99 {p99[name]:8.2f} ms, worst second {worst[name]:8.2f}   {name}, {len(values)} seconds")
+        print(f"         leader {row['leader_mib_before']} MiB, then at most {max(leader_mib)}, at the end "
+              f"{leader_mib[-1]}; catching up / before = {p99['catching'] / p99['before']:.2f}, meanwhile / before = "
+              f"{p99['meanwhile'] / p99['before']:.2f}", flush=True)
         return row
     finally:
         cluster.end()
+        if fault:
+            fault.remove()
 
 
 def find(cluster):
@@ -128,28 +167,18 @@ def find(cluster):
     return leader, leads.index(0)
 
 
-def peak_bytes(node):
-    for line in Path(f"/proc/{node.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def sample(node, seconds):
-    most, until = 0, time.monotonic() + seconds
-    while time.monotonic() < until:
-        most = max(most, node.resident_bytes())
-        time.sleep(0.2)
-    return most
+def lag_of(cluster, follower):
+    node = overview(cluster).get(cluster.nodes[follower].address)
+    return node["lag_entries"] if node else 0
 
 
 def wait_until_caught_up(cluster, follower, load):
-    """Close behind the others, while the load goes on."""
+    """Within a fifth of a second of the others, while the load goes on."""
     while load.poll() is None:
         node = overview(cluster).get(cluster.nodes[follower].address)
-        if node and node["state"] != "down" and node["lag_entries"] < cluster.options.rate:
+        if node and node["state"] == "ok" and node["lag_entries"] < cluster.options.rate / 5:
             return True
-        time.sleep(0.1)
+        time.sleep(0.2)
     return False
 
 

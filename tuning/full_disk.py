@@ -7,12 +7,14 @@
 Each of three nodes lives on a small ext4 of its own, in a file, mounted by a loop device: this needs root. In turn
 
   1  a file takes all that is left of each disk: the log goes round in the segments that it has
-  2  a follower is killed, so that nothing of the log can be let go of: it passes the soft mark
-  3  while ordinary commands are refused: reads, health, and a restart of a node on the full disk
+  2  a follower is killed, so that nothing of the log can be let go of: ordinary commands are refused
+  3  meanwhile: reads, health, a session, and a restart of a node on its full disk
   4  the file is removed: the cluster recovers by itself
-  5  again until soft; now the follower comes back, and the log lets go of what it has
+  5  again until commands are refused; the follower comes back to its disk, which is full, too: the log lets go
+  6  the files are removed again
 
-A writer in an open loop runs from the start to the end, and checks that every command is applied exactly once.
+A writer in an open loop runs from the start to the end, and checks that every command is applied exactly once. The
+marks of every node are looked at three times a second, all along.
 """
 
 import argparse
@@ -20,12 +22,14 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from overload import Cluster, Node, ended, run_to_end, started_at
 
-STEP_SECONDS_MAX = 90
+STEP_SECONDS_MAX = 20
+REFUSING = ("soft", "hard", "reserve")
 
 
 def mount(image, point, mebibytes):
@@ -48,11 +52,21 @@ def make_room(point):
         (point / name).unlink()
 
 
-class Watched:
-    """What the nodes say of themselves."""
+class Watched(threading.Thread):
+    """What the nodes say of themselves, and how their marks changed."""
 
     def __init__(self, cluster):
-        self.cluster = cluster
+        super().__init__(daemon=True)
+        self.cluster, self.marks, self.is_over, self.begun = cluster, [], threading.Event(), time.time()
+
+    def run(self):
+        while not self.is_over.wait(0.3):
+            seen = self.overview()
+            if seen:
+                spaces = self.spaces(seen)
+                now = [spaces[node.address] or "down" for node in self.cluster.nodes]
+                if not self.marks or self.marks[-1][1] != now:
+                    self.marks.append((round(time.time() - self.begun, 1), now))
 
     def overview(self):
         done = subprocess.run([self.cluster.margay, "status", "-e", self.cluster.endpoints, "-o", "json", "--timeout",
@@ -66,17 +80,23 @@ class Watched:
             if last and is_true(last):
                 return last, time.monotonic() - begun
             time.sleep(0.1)
-        sys.exit(f"not in {STEP_SECONDS_MAX} s: {what}\n{json.dumps(last)}")
+        for node in self.cluster.nodes:
+            print(f"--- {node.name}", node.log.read_text()[-3000:], sep="\n")
+        sys.exit(f"not in {STEP_SECONDS_MAX} s: {what}\n{json.dumps(last)}\n{self.marks}")
 
     def spaces(self, seen):
         return {node["address"]: node["space"] for node in seen["nodes"]}
+
+    def end(self):
+        self.is_over.set()
+        self.join()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binaries", required=True, help="folder with margay and loadgen")
     parser.add_argument("--mebibytes", type=int, default=128, help="of each disk")
-    parser.add_argument("--seconds", type=int, default=75, help="of the writer: longer than everything else takes")
+    parser.add_argument("--seconds", type=int, default=90, help="of the writer: longer than everything else takes")
     parser.add_argument("--rate", type=int, default=100)
     parser.add_argument("--size", type=int, default=16384)
     parser.add_argument("--groups", type=int, default=1)
@@ -112,33 +132,35 @@ def experiment(options, directory, points):
         rows.append({"step": step, "text": text})
         print(f"{step:<12} {text}", flush=True)
 
+    watched = Watched(cluster)
     try:
-        watched = Watched(cluster)
+        watched.start()
         out = directory / "writer"
         writer = cluster.start_load(["--clients", "16", "--in-flight", "4", "--rate", str(options.rate), "--patience",
                                      "1s", "--warmup", "0s", "--duration", f"{options.seconds}s",
                                      "--check", "--out", str(out)])
         time.sleep(4)
+        if writer.poll() is not None:
+            sys.exit(f"the writer ended: {writer.communicate()}")
         taken = [fill(point) for point in points]
         time.sleep(8)
         seen = watched.overview()
         tell("disk full", f"{sum(taken) >> 20} MiB taken, nothing left; 8 s later space is "
              f"{sorted(watched.spaces(seen).values())}: the log goes round in what it has")
-        follower = next(at for at, node in enumerate(cluster.nodes)
-                        if {n["address"]: n for n in seen["nodes"]}[node.address]["leads"] == 0)
-        away = cluster.nodes[follower]
+        leads = {node["address"]: node["leads"] for node in seen["nodes"]}
+        away = next(node for node in cluster.nodes if leads[node.address] == 0)
+        others = [node.address for node in cluster.nodes if node is not away]
         away.stop()
         killed = time.time()
-        seen, took = watched.until("soft", lambda seen: "soft" in watched.spaces(seen).values()
-                                   or "hard" in watched.spaces(seen).values())
-        codes = [f"M{reason['code']}" for reason in seen["health"]]
-        texts = [reason["text"] for reason in seen["health"] if "space" in reason["text"] or "refused" in reason["text"]]
-        tell("soft", f"{took:.1f} s after a follower was killed: {sorted(watched.spaces(seen).values())}; health: "
-             f"{codes} {texts[:1]}")
+        seen, took = watched.until("refused", lambda seen: any(
+            node["space"] in REFUSING for node in seen["nodes"]))
+        reasons = [f"M{reason['code']} {reason['text']}" for reason in seen["health"] if reason["code"] == 212]
+        tell("refused", f"{took:.1f} s after a follower was killed: {sorted(watched.spaces(seen).values())}; health: "
+             f"{reasons}")
         reads = cluster.run_load(["--clients", "4", "--in-flight", "4", "--reads", "1", "--rate", "200", "--warmup", "0s",
                                   "--duration", "3s"])["operations"]["read"]
         tell("reads", f"{reads['count']} of 600 answered, {reads['errors']} errors, p99 "
-             f"{reads['latency_us']['p99'] / 1e3:.1f} ms")
+             f"{reads['latency_us']['p99'] / 1e3:.1f} ms, by sessions that were opened for them")
         restarted = next(node for node in cluster.nodes if node is not away)
         restarted.stop()
         restarted.start()
@@ -149,35 +171,46 @@ def experiment(options, directory, points):
         for point in points:
             make_room(point)
         _, took = watched.until("free", lambda seen: all(
-            node["space"] == "free" for node in seen["nodes"] if node["address"] != away.address))
+            node["space"] == "free" for node in seen["nodes"] if node["address"] in others))
         tell("room", f"the files are gone: free {took:.1f} s later")
-        refilled = time.time() + 3
         time.sleep(3)
+        refilled = time.time()
         for point in points:
             fill(point)
-        _, took = watched.until("soft again", lambda seen: any(
-            node["space"] in ("soft", "hard") for node in seen["nodes"] if node["address"] != away.address))
-        tell("soft again", f"{took:.1f} s after the disks were filled again")
+        _, took = watched.until("refused again", lambda seen: any(
+            node["space"] in REFUSING for node in seen["nodes"] if node["address"] in others))
+        time.sleep(3)
+        tell("again", f"refused {took:.1f} s after the disks were filled again; 3 s later "
+             f"{sorted(watched.spaces(watched.overview()).values())}")
         away.start()
         back = time.time()
-        _, took = watched.until("free again", lambda seen: all(node["space"] == "free" for node in seen["nodes"]))
-        tell("back", f"the follower is back: free everywhere {took:.1f} s later, on full disks")
+        _, took = watched.until("free again", lambda seen: all(
+            node["space"] == "free" and node["lag_entries"] < options.rate for node in seen["nodes"]))
+        tell("back", f"the follower is back on a full disk of its own: free everywhere, and caught up, {took:.1f} s later")
+        time.sleep(5)
+        for point in points:
+            make_room(point)
         report = ended(writer, "the writer")
         start = started_at(out)
         per_second = [(start + at, second["per_s"]) for at, second in enumerate(report["per_second"])]
 
         def first_after(moment):
-            return next((at - moment for at, per_s in per_second if at >= moment and per_s > options.rate * 0.5), None)
+            seconds = (at - moment for at, per_s in per_second if at >= moment and per_s > options.rate * 0.5)
+            return next(seconds, float("inf"))
 
         tell("writer", f"{report['operations']['write']['count']} done, {report['generator']['unsent_count']} never "
              f"left, {report['generator']['refused_count']} refusals; each applied once: "
              f"{report['check']['applied_exactly_once']}, replicas agree: {report['check']['replicas_agree']}; back at "
              f"half its rate in the second that began {first_after(room):.1f} s after there was room, and "
              f"{first_after(back):.1f} s after the follower was back")
+        watched.end()
         rows.append({"per_second": [round(per_s) for _, per_s in per_second], "killed": killed - start,
-                     "room": room - start, "refilled": refilled - start, "back": back - start})
+                     "room": room - start, "refilled": refilled - start, "back": back - start,
+                     "marks": watched.marks})
+        print("marks       ", ", ".join(f"{at} s {'/'.join(marks)}" for at, marks in watched.marks), flush=True)
         return rows
     finally:
+        watched.is_over.set()
         cluster.end()
 
 

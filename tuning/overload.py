@@ -19,6 +19,7 @@ either version of the cpu controller.
 import argparse
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -76,9 +77,15 @@ class Group:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that the kernel gives to no outgoing connection: a node that is started again finds it free."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                port = random.randrange(20_000, 32_000)
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Node:

@@ -53,7 +53,7 @@ class Fault:
 
     def begin(self):
         if self.kind == "slow":
-            self.group = Group(self.quota, 10)
+            self.group = Group(self.quota, 50)
             (self.group.path / "cgroup.procs").write_text(str(self.node.process.pid))
         elif self.kind == "stopped":
             self.node.process.send_signal(signal.SIGSTOP)
@@ -66,7 +66,7 @@ class Fault:
 
     def end(self):
         if self.kind == "slow":
-            self.group.set_quota(16, 10)
+            self.group.set_quota(16, 50)
         elif self.kind == "stopped":
             self.node.process.send_signal(signal.SIGCONT)
         else:
@@ -190,7 +190,7 @@ def main():
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--groups", type=int, default=1)
-    parser.add_argument("--slow-quota", type=float, default=0.02, help="of a core, for the slow follower")
+    parser.add_argument("--slow-quota", type=float, default=0.03, help="of a core, for the slow follower")
     parser.add_argument("--slow-seconds", type=int, default=30)
     parser.add_argument("--stopped-seconds", type=int, default=30)
     parser.add_argument("--away-seconds", type=int, default=120)

@@ -88,6 +88,20 @@ def free_port():
                 continue
 
 
+def wait_until_free(address):
+    """The kernel lets go of the sockets of a ring some time after its process was killed."""
+    host, port = address.split(":")
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, int(port)))
+                return
+            except OSError:
+                time.sleep(0.05)
+    sys.exit(f"{address} stays in use")
+
+
 class Node:
     """One server process."""
 
@@ -101,6 +115,7 @@ class Node:
         run_to_end([margay, "format", "--data", self.data])
 
     def start(self):
+        wait_until_free(self.address)
         command = [self.margay, "run", "--cores", "anywhere:1", "--data", str(self.data)]
         command += ["--set", f"listen={self.address}"]
         for setting in self.settings:

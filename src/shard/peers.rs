@@ -265,6 +265,7 @@ impl<S: Seams> Shard<S> {
         // A follower without room drops the append, as a network may: it counts as lagging until there is room.
         let log = &mut self.means.log;
         if !records.is_empty() && (log.room() >= Room::Hard || !log.has_room(records.len())) {
+            hosted.on_append_without_room(&mut self.means, envelope.from, &append);
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();

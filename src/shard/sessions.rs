@@ -12,7 +12,8 @@ use crate::shard::upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::record;
 use margay_machine::{
-    EXPIRIES_PER_ENTRY_MAX, Open, REFRESHES_PER_ENTRY_MAX, Refresh, SESSION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN, SessionNumber,
+    EXPIRIES_PER_ENTRY_MAX, Open, REFRESHES_PER_ENTRY_MAX, Refresh, SESSION_TIMEOUT_MS_MAX,
+    SESSION_TIMEOUT_MS_MIN, SessionNumber,
 };
 use margay_raft::EntryKind;
 use margay_types::SequenceNumber;

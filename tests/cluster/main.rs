@@ -10,6 +10,7 @@
 //! * `descriptors` — processes that may open few files.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
+//! * `full_disk` — a node on a disk that has no room left.
 //! * `hostile_peers` — connections that pass for one of us.
 //! * `open_loop` — the load generator at a given rate.
 //! * `shards` — nodes with several cores each.
@@ -27,6 +28,7 @@ mod descriptors;
 mod dev;
 mod failures;
 mod formation;
+mod full_disk;
 mod hostile_peers;
 mod inspect;
 mod many_groups;

@@ -93,6 +93,21 @@ fn led() -> (World, Client, Session, [usize; 2]) {
 /// entry that would ask for one.
 #[test]
 fn a_follower_on_a_full_disk_makes_room_once_nobody_needs_what_it_holds() {
+    demand_room_after(|_, _| {});
+}
+
+/// The same, when it was started again in between: it learns what is committed although it takes no entries.
+#[test]
+fn a_follower_that_starts_on_a_full_disk_makes_room_once_nobody_needs_what_it_holds() {
+    demand_room_after(|world, full| {
+        world.crash(full);
+        world.nodes[full].disk.set_capacity_bytes(0);
+        world.start(full);
+        world.steps(100);
+    });
+}
+
+fn demand_room_after(fault: impl FnOnce(&mut World, usize)) {
     let (mut world, mut client, session, [full, away]) = led();
     world.isolate(away);
     world.nodes[full].disk.set_capacity_bytes(0);
@@ -109,6 +124,7 @@ fn a_follower_on_a_full_disk_makes_room_once_nobody_needs_what_it_holds() {
         }
     };
     let held = group(&mut world, full, GROUP).unwrap().last;
+    fault(&mut world, full);
     world.cuts.clear();
     let answer = client.wait(&mut world, stuck);
     assert!(matches!(answer, Told::Done(_)), "{answer:?}");

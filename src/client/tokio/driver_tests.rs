@@ -234,7 +234,11 @@ async fn what_waits_for_a_window_is_bounded_in_bytes() {
     let room = WINDOW as usize + 16;
     let mut calls: Vec<Call> = (0..=room)
         .map(|at| {
-            let bytes = if at < WINDOW as usize { &[2][..] } else { &large };
+            let bytes = if at < WINDOW as usize {
+                &[2][..]
+            } else {
+                &large
+            };
             session.untyped().submit(ADD, bytes)
         })
         .collect();

@@ -148,8 +148,13 @@ const _: () = assert!(
     APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
     "an append fits in a frame"
 );
-/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory.
+/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory, and while
+/// it goes on [`LOAD_SPAN_BYTES_MAX`] more.
 pub const LOADS_MAX: usize = 32;
+/// What such a read takes from a segment at once, unless one batch alone is larger.
+pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
+/// Bytes between two batches that are read along, because another read would take longer.
+pub const LOAD_GAP_BYTES_MAX: usize = 64 * KIB;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
 pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
 /// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those

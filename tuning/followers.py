@@ -53,7 +53,7 @@ class Fault:
 
     def begin(self):
         if self.kind == "slow":
-            self.group = Group(self.quota, 50)
+            self.group = Group(self.quota, 200)
             (self.group.path / "cgroup.procs").write_text(str(self.node.process.pid))
         elif self.kind == "stopped":
             self.node.process.send_signal(signal.SIGSTOP)
@@ -66,7 +66,7 @@ class Fault:
 
     def end(self):
         if self.kind == "slow":
-            self.group.set_quota(16, 50)
+            self.group.set_quota(16, 200)
         elif self.kind == "stopped":
             self.node.process.send_signal(signal.SIGCONT)
         else:
@@ -108,9 +108,15 @@ def measure(options, kind, seconds, directory):
         memory.start()
         fault = Fault(kind, cluster.nodes[follower], options.slow_quota)
         leader_before = cluster.nodes[leader].resident_bytes()
+        node = cluster.nodes[follower]
+        cpu = [node.cpu_seconds()]
+        time.sleep(3)
+        cpu.append(node.cpu_seconds())
         begun = time.time()
         fault.begin()
         time.sleep(seconds)
+        cpu = {"before": (cpu[1] - cpu[0]) / 3,
+               "meanwhile": (node.cpu_seconds() - cpu[1]) / seconds if node.process else 0}
         lag = lag_of(cluster, follower) if kind == "slow" else int(options.rate * seconds)
         over = time.time()
         fault.end()
@@ -133,7 +139,7 @@ def measure(options, kind, seconds, directory):
             "p99_ms": {name: median(values) for name, values in times.items()},
             "p99_ms_worst": {name: max(values) for name, values in times.items()},
             "p99_ms_by_second": [round(p99, 2) for _, p99 in seconds_of],
-            "begun": begun - start, "over": over - start, "caught": caught - start,
+            "follower_cpu": cpu, "begun": begun - start, "over": over - start, "caught": caught - start,
             "leader_mib_before": round(mib(leader_before)), "leader_mib_by_second": leader_mib,
             "caught_up_s": caught - over if caught_up else float("inf"),
             "done": report["operations"]["write"]["count"], "errors": report["operations"]["write"]["errors"],
@@ -143,7 +149,8 @@ def measure(options, kind, seconds, directory):
         p99, worst = row["p99_ms"], row["p99_ms_worst"]
         print(f"{kind:<8} {seconds:>4} s at {options.rate:,}/s, {lag:,} entries behind, caught up in "
               f"{row['caught_up_s']:.1f} s; {row['unsent']} not sent, each applied once: {row['checked']}, replicas "
-              f"agree: {row['agree']}")
+              f"agree: {row['agree']}; the follower used {cpu['before']:.3f} of a core before, {cpu['meanwhile']:.3f} "
+              "meanwhile")
         for name, values in times.items():
             print(f"         p99 {p99[name]:8.2f} ms, worst second {worst[name]:8.2f}   {name}, {len(values)} seconds")
         print(f"         leader {row['leader_mib_before']} MiB, then at most {max(leader_mib)}, at the end "
@@ -190,7 +197,7 @@ def main():
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--groups", type=int, default=1)
-    parser.add_argument("--slow-quota", type=float, default=0.03, help="of a core, for the slow follower")
+    parser.add_argument("--slow-quota", type=float, default=0.005, help="of a core, for the slow follower")
     parser.add_argument("--slow-seconds", type=int, default=30)
     parser.add_argument("--stopped-seconds", type=int, default=30)
     parser.add_argument("--away-seconds", type=int, default=120)

@@ -272,25 +272,27 @@ impl Client {
         attachment: Attachment,
     ) -> u64 {
         let payload = postcard::to_allocvec(&Counted).unwrap();
-        self.query_with(world, level, attachment, &payload)
-    }
-
-    pub(crate) fn query_with(
-        &mut self,
-        world: &mut World,
-        level: QueryLevel,
-        attachment: Attachment,
-        payload: &[u8],
-    ) -> u64 {
         let query = Query {
             attachment,
+            ..self.question(level, &payload)
+        };
+        self.ask(world, &query)
+    }
+
+    /// A query outside of any session.
+    pub(crate) fn question<'a>(&self, level: QueryLevel, payload: &'a [u8]) -> Query<'a> {
+        Query {
+            attachment: Attachment::NONE,
             group: self.group,
             operation: OperationId::new(1),
             level,
             seen: Index::ZERO,
             issued: SequenceNumber::new(0),
             payload,
-        };
+        }
+    }
+
+    pub(crate) fn ask(&mut self, world: &mut World, query: &Query<'_>) -> u64 {
         let request = self.next();
         let mut bytes = Vec::new();
         query.write(&mut bytes, request);

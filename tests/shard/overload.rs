@@ -4,10 +4,11 @@ use crate::client::{Client, GROUP, Session, Told, formed, group, leader_of};
 use crate::world::World;
 use margay::limits::{
     COMMAND_BYTES_MAX, OVERLOADED_RETRY_MS, OVERLOADED_RETRY_MS_MAX, PROPOSAL_MS_MAX, WAITERS_MAX,
-    WAITING_READ_BYTES_MAX, WAITING_READS_MAX,
+    WAITING_READ_BYTES_MAX, WAITING_READ_MS, WAITING_READS_MAX,
 };
 use margay_machine::{Limits, OUTPUT_OVERHEAD_BYTES};
-use margay_wire::client::{Attachment, QueryLevel};
+use margay_types::Index;
+use margay_wire::client::{Query, QueryLevel};
 use margay_wire::refusal::Refusal;
 
 /// Ticks are 10 ms.
@@ -196,7 +197,8 @@ fn what_waiting_reads_ask_is_bounded_in_bytes() {
     let level = QueryLevel::Linearizable;
     let mut last = 0;
     for _ in 0..=WAITING_READ_BYTES_MAX / payload.len() {
-        last = client.query_with(&mut world, level, Attachment::NONE, &payload);
+        let question = client.question(level, &payload);
+        last = client.ask(&mut world, &question);
     }
     let answer = client.wait(&mut world, last);
     assert!(is_overloaded(&answer), "{answer:?}");
@@ -207,4 +209,23 @@ fn what_waiting_reads_ask_is_bounded_in_bytes() {
     let again = client.query(&mut world, level);
     let answer = client.wait(&mut world, again);
     assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+}
+
+/// A client has seen what this node has not, and will not have in time.
+#[test]
+fn a_read_waits_so_long_and_no_longer() {
+    let (mut world, mut client, _) = led();
+    let query = Query {
+        seen: Index::new(1_000),
+        ..client.question(QueryLevel::Causal, &[])
+    };
+    let request = client.ask(&mut world, &query);
+    let ticks = usize::try_from(WAITING_READ_MS / 10).unwrap();
+    world.steps(ticks - 10);
+    assert_eq!(client.answer(&world, request), None, "it waits");
+    world.steps(30);
+    assert!(matches!(
+        client.answer(&world, request),
+        Some(Told::Refused(Refusal::NotReady { .. }))
+    ));
 }

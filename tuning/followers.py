@@ -27,8 +27,8 @@ from pathlib import Path
 
 from overload import Cluster, Group, ended, mib, started_at
 
-CALM_SECONDS = 14
-CATCH_UP_SECONDS = 40
+CALM_SECONDS = 12
+CATCH_UP_SECONDS = 25
 
 
 def overview(cluster):

@@ -56,3 +56,5 @@ pub use session::SessionKey;
 mod fake_server;
 #[cfg(test)]
 mod loopback_tests;
+#[cfg(all(test, feature = "mutants"))]
+mod mutant_tests;

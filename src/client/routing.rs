@@ -7,6 +7,8 @@
 //!   hint(term >= known) ──> leader known ──unreachable, "not me"──> unknown: members[cursor], cursor + 1, ...
 //! ```
 
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, NodeId, ShardId, Term};
 use margay_wire::admin::Map;
 use std::collections::BTreeMap;
@@ -43,11 +45,11 @@ impl Router {
 
     /// Takes a map, unless it is older than the one at hand; its hints count like any.
     pub(crate) fn install(&mut self, map: Map) {
-        if self
-            .map
-            .as_ref()
-            .is_some_and(|known| known.version > map.version)
-        {
+        let known = self.map.as_ref();
+        let is_older = known.is_some_and(|known| known.version > map.version);
+        #[cfg(feature = "mutants")]
+        let is_older = is_older && !mutant::is(Mutant::OlderMapTaken);
+        if is_older {
             return;
         }
         for group in &map.groups {
@@ -214,6 +216,27 @@ mod tests {
         assert_eq!(router.target(GROUP), Some(node(2)));
         router.on_hint(GROUP, Some(node(3)), Term::new(6), Some(node(2)));
         assert_eq!(router.target(GROUP), Some(node(3)));
+    }
+
+    /// A node that was away answers with what it knew then: groups that came since must not be forgotten.
+    #[test]
+    fn a_map_that_is_older_is_not_taken() {
+        let mut router = Router::new(0);
+        router.install(map(None));
+        let older = Map {
+            version: Index::new(0),
+            groups: vec![],
+            ..map(None)
+        };
+        router.install(older);
+        assert!(router.target(GROUP).is_some());
+        let newer = Map {
+            version: Index::new(2),
+            groups: vec![],
+            ..map(None)
+        };
+        router.install(newer);
+        assert_eq!(router.target(GROUP), None);
     }
 
     #[test]

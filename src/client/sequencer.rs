@@ -17,7 +17,11 @@
 //! * The payload of a number changes only from a command that was refused for good to a skip.
 //! * Buffers of payloads are used again: after warm-up no command allocates.
 
+#[cfg(feature = "mutants")]
+use margay_machine::CommandView;
 use margay_machine::{CommandHeader, SKIP};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{Index, OperationId, SequenceNumber, SessionId};
 use margay_wire::Refusal;
 use std::collections::VecDeque;
@@ -111,7 +115,14 @@ impl Sequencer {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> SequenceNumber {
         let sequence = self.next();
-        let header = CommandHeader::new(session, sequence, self.acknowledged_below(), operation);
+        let below = self.acknowledged_below();
+        #[cfg(feature = "mutants")]
+        let below = if mutant::is(Mutant::AcknowledgedUnreceived) {
+            sequence
+        } else {
+            below
+        };
+        let header = CommandHeader::new(session, sequence, below, operation);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.extend_from_slice(header.bytes());
         encode(&mut payload);
@@ -180,6 +191,27 @@ impl Sequencer {
     /// Sends everything unanswered again: the session is bound anew.
     pub(crate) const fn rewind_all(&mut self) {
         self.send_from = self.acknowledged_below;
+    }
+
+    /// What no client may do with the number that its group expects next: take what stands below for sent, or number
+    /// what is unanswered from there on.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn mistake_next(&mut self, session: SessionId, next: SequenceNumber) {
+        if mutant::is(Mutant::UnansweredNotRepeated) {
+            self.send_from = self.send_from.max(next.number());
+        }
+        if !mutant::is(Mutant::RenumberedWhenBound) || next.number() <= self.acknowledged_below {
+            return;
+        }
+        self.acknowledged_below = next.number();
+        self.send_from = next.number();
+        for (number, command) in (next.number()..).zip(&mut self.in_flight) {
+            let view = CommandView::decode(&command.payload).expect("what this client wrote");
+            let (operation, sequence) = (view.operation, SequenceNumber::new(number));
+            let header = CommandHeader::new(session, sequence, next, operation);
+            let bytes = header.bytes();
+            command.payload[..bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     /// The whole number whose low bits came back in an answer, if it is in flight.

@@ -37,6 +37,11 @@ impl ExpiryQueue {
         self.reminders.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// The sessions that it will come back to; some may have ended.
+    pub(crate) fn reminded(&self) -> impl Iterator<Item = SessionId> {
+        self.reminders.iter().map(|Reverse((_, session))| *session)
+    }
+
     fn take_due(&mut self, now: LogTime) -> Option<SessionId> {
         let Reverse((at, session)) = self.reminders.peek().copied()?;
         if at > now {

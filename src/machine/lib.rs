@@ -34,6 +34,7 @@ mod expiry_queue;
 pub mod guard;
 mod host;
 mod input;
+mod invariants;
 mod keep_alives;
 mod limits;
 mod machine;

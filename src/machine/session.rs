@@ -16,6 +16,8 @@ use crate::answers::Code;
 use crate::limits::OUTPUT_OVERHEAD_BYTES;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{ClientId, Index, LogTime, SequenceNumber, SessionId};
 
 /// Outputs up to this size live inside the table.
@@ -70,7 +72,7 @@ impl CachedOutput {
         }
     }
 
-    fn cached_bytes(&self) -> u64 {
+    pub(crate) fn cached_bytes(&self) -> u64 {
         OUTPUT_OVERHEAD_BYTES + self.bytes().len() as u64
     }
 }
@@ -203,6 +205,12 @@ impl Session {
 
     /// Drops the outputs below `below`, and says how many bytes that freed.
     pub(crate) fn acknowledge(&mut self, below: SequenceNumber) -> u64 {
+        #[cfg(feature = "mutants")]
+        let below = if mutant::is(Mutant::OutputsDroppedEarly) {
+            self.applied.next()
+        } else {
+            below
+        };
         let below = below.min(self.applied.next());
         let mut freed = 0;
         while self.acknowledged_below < below {

@@ -10,6 +10,8 @@ use crate::payload::{Open, Refresh, SessionNumber};
 use crate::session_map::Slot;
 use crate::session_table::{End, Opened};
 use margay_types::SessionId;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 impl Host {
     pub(crate) fn apply_open(
@@ -81,7 +83,10 @@ impl Host {
             let Some(slot) = self.sessions.find(number.session()) else {
                 continue;
             };
-            if self.sessions.is_expired(slot, entry.time) {
+            let is_expired = self.sessions.is_expired(slot, entry.time);
+            #[cfg(feature = "mutants")]
+            let is_expired = is_expired || mutant::is(Mutant::ExpiresAlthoughHeard);
+            if is_expired {
                 self.end(entry, slot, End::Expired, answers)?;
             }
         }

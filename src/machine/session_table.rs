@@ -22,6 +22,8 @@ use crate::payload::{Open, Refresh};
 use crate::session::{CachedOutput, Session};
 use crate::session_map::{SessionMap, Slot};
 use crate::shared;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{ClientId, LogTime, SequenceNumber, SessionId};
 
 /// How a session ended.
@@ -152,6 +154,10 @@ impl SessionTable {
             "all were refreshed at {} already",
             self.refresh_floor
         );
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::NewTermRefreshesNobody) {
+            return;
+        }
         self.refresh_floor = now;
     }
 

@@ -20,6 +20,7 @@
 
 use crate::durability::STALLED_WRITE_ELECTIONS;
 use crate::effects::Effect;
+use crate::entry::Position;
 use crate::membership::in_force;
 use crate::message::{
     Message, PreVote, PreVoteResponse, RequestVote, RequestVoteResponse, TimeoutNow,
@@ -29,6 +30,8 @@ use crate::replica::Replica;
 use crate::role::{Cause, RoleState};
 use crate::types::{ReplicaNumber, Term};
 use alloc::vec::Vec;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 impl Replica {
     /// Of this message's term, what is learnt before it is looked at? Questions that change nothing and questions
@@ -55,7 +58,7 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let granted = request.term > self.hard_state.term
-            && request.last >= self.log.last_position()
+            && self.is_reached_by(request.last)
             && !self.is_silent()
             && !self.is_sticky();
         let term = if granted {
@@ -107,9 +110,10 @@ impl Replica {
             Some(chosen) => chosen == from,
             None => self.leader().is_none(),
         };
-        let granted = request.term == self.hard_state.term
-            && request.last >= self.log.last_position()
-            && is_free;
+        #[cfg(feature = "mutants")]
+        let is_free = is_free || mutant::is(Mutant::TwoVotesInOneTerm);
+        let granted =
+            request.term == self.hard_state.term && self.is_reached_by(request.last) && is_free;
         if granted {
             self.hard_state.voted_for = Some(from);
             self.election_ticks = 0;
@@ -165,6 +169,15 @@ impl Replica {
             Tally::Lost => self.become_follower(self.hard_state.term, effects),
             Tally::Won | Tally::Open => {}
         }
+    }
+
+    /// Is a log that ends there at least as up to date as the one here (thesis 3.6.1)?
+    fn is_reached_by(&self, last: Position) -> bool {
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::VoteForShorterLog) {
+            return true;
+        }
+        last >= self.log.last_position()
     }
 
     /// May this replica ask for votes now?

@@ -86,7 +86,14 @@ impl Replica {
 
     /// Commits what the leader says is committed, as far as the logs are proven to agree.
     pub(crate) fn commit_up_to(&mut self, index: Index, effects: &mut Vec<Effect>) {
-        let index = index.min(self.proven());
+        let proven = self.proven();
+        #[cfg(feature = "mutants")]
+        let proven = if mutant::is(Mutant::CommitPastProof) {
+            self.log.last_index()
+        } else {
+            proven
+        };
+        let index = index.min(proven);
         if index > self.commit_index {
             self.advance_commit(index, effects);
         }
@@ -139,6 +146,8 @@ impl Replica {
         };
         self.store(entries.get(new..).unwrap_or(&[]), effects);
         let last = append.previous.index.plus(entries.len() as u64);
+        #[cfg(feature = "mutants")]
+        self.truncate_behind(last, effects);
         if let RoleState::Follower(follower) = &mut self.role {
             follower.proven = follower.proven.max(last);
         }
@@ -164,6 +173,10 @@ impl Replica {
 
     /// Do the logs agree up to here? What lies below the floor is committed and so agrees with every leader.
     fn agrees_at(&self, previous: Position) -> bool {
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::AppendWithoutCheck) && previous.index <= self.log.last_index() {
+            return true;
+        }
         previous.index < self.log.floor().index
             || self.log.term_at(previous.index) == Some(previous.term)
     }
@@ -219,6 +232,19 @@ impl Replica {
         let write = self.durability.truncate(from);
         effects.push(Effect::Truncate { write, from });
         self.roll_back_configurations(from, effects);
+    }
+
+    /// What no follower may do: an append of its leader's takes everything behind it away.
+    #[cfg(feature = "mutants")]
+    fn truncate_behind(&mut self, last: Index, effects: &mut Vec<Effect>) {
+        let kept = last.max(self.commit_index);
+        if !mutant::is(Mutant::StaleAppendTruncates) || kept >= self.log.last_index() {
+            return;
+        }
+        self.truncate(kept.next(), effects);
+        if let RoleState::Follower(follower) = &mut self.role {
+            follower.proven = follower.proven.min(kept);
+        }
     }
 
     fn note_stable(&mut self, stable_index: Index) {

@@ -2,6 +2,8 @@
 
 use crate::configuration::{Configuration, Member, VOTERS_MAX};
 use crate::types::ReplicaNumber;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 
 /// How an election stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +64,14 @@ fn reached_by(voters: &[Member], number_of: &impl Fn(ReplicaNumber) -> u64) -> u
     }
     numbers.sort_unstable();
     // Of n sorted upwards, the one at (n - 1) / 2 is reached by itself and all behind it: n / 2 + 1 of them.
-    numbers
-        .get(voters.len().saturating_sub(1) / 2)
-        .copied()
-        .unwrap_or(0)
+    let at = voters.len().saturating_sub(1) / 2;
+    #[cfg(feature = "mutants")]
+    let at = if mutant::is(Mutant::QuorumOfHalf) {
+        voters.len().saturating_sub((voters.len() / 2).max(1))
+    } else {
+        at
+    };
+    numbers.get(at).copied().unwrap_or(0)
 }
 
 #[cfg(test)]

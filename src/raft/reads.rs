@@ -113,6 +113,11 @@ impl Replica {
                 effects.push(refused(read, ReadRefusal::LeadershipLost));
             }
             RoleState::Leader(leader) => leader.reads.arrived.push(Asker::Host(read)),
+            #[cfg(feature = "mutants")]
+            RoleState::Follower(_) if mutant::is(Mutant::FollowerReadsOwnCommit) => {
+                let index = self.commit_index;
+                effects.push(Effect::ReadReady { read, index });
+            }
             RoleState::Follower(follower) => match follower.leader {
                 Some(_) if follower.asked.waiting.len() >= READS_WAITING_MAX => {
                     effects.push(refused(read, ReadRefusal::LeadershipLost));
@@ -194,7 +199,10 @@ impl Replica {
 
     /// Reads that arrived get a round, unless one is under way: then they share the next.
     pub(crate) fn start_read_round(&mut self, effects: &mut Vec<Effect>) {
-        if !self.has_committed_in_term() {
+        let has_committed = self.has_committed_in_term();
+        #[cfg(feature = "mutants")]
+        let has_committed = has_committed || mutant::is(Mutant::ReadBeforeOwnTerm);
+        if !has_committed {
             return;
         }
         let index = self.commit_index;

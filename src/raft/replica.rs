@@ -279,6 +279,10 @@ impl Replica {
     /// That member's process was restarted: what its earlier life proved must be proven again, and nobody waits for
     /// answers to its questions any more. To be called before the first message of the new life is stepped.
     pub fn on_new_life(&mut self, member: ReplicaNumber) {
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::EarlierLifeUnnoticed) {
+            return;
+        }
         match &mut self.role {
             RoleState::Leader(leader) => {
                 leader.reads.forget(member);

@@ -20,13 +20,13 @@ use super::error::RuntimeError;
 use super::executor::Shards;
 use super::facts::Facts;
 use super::handover::HandedSocket;
-use super::helper::{Helper, JobAnswer};
-use super::limits::{LETTERS_MAX, SLICE, TICK};
+use super::helper::Helper;
+use super::letters::{Letter, Visit};
+use super::limits::{SLICE, TICK};
 use super::mailbox::{Mailbox, MailboxSender};
 use super::network::{Network, Surroundings};
 use super::operation::{Descriptor, Operation, Purpose};
 use super::ring::{Completion, Product, Ring, Wait};
-use super::slots::Key;
 use crate::codes::Code;
 use crate::shard::{Clock, SiblingMessage};
 use crate::storage::{ColdTask, WriteToken};
@@ -37,29 +37,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What other threads can put into a core's mailbox.
-pub(super) enum Letter<C> {
-    /// A helper thread has an answer for a cold task.
-    Answer(Key, JobAnswer),
-    /// Another core accepted a socket that is for this one.
-    Socket(HandedSocket),
-    /// Another core's shard says something to this one's.
-    Sibling(ShardId, SiblingMessage),
-    /// Stop.
-    Stop,
-    /// Look at the shard, or ask it something, between two events.
-    Visit(Visit<C>),
-}
-
-/// What another thread wants to see or to ask of a shard.
-pub(super) type Visit<C> = Box<dyn FnOnce(&mut C) + Send>;
-
-impl<C> From<(Key, JobAnswer)> for Letter<C> {
-    fn from((key, answer): (Key, JobAnswer)) -> Self {
-        Self::Answer(key, answer)
-    }
-}
 
 /// A shard that is being made, or why it cannot be.
 pub(super) type Made<C> = Rc<RefCell<Option<Result<C, RuntimeError>>>>;
@@ -252,39 +229,6 @@ impl<C: Core + 'static> CoreLoop<C> {
         self.start_cold();
     }
 
-    /// What the shard says to others on this node leaves by their mailboxes.
-    fn tell_siblings(&mut self) {
-        let Parts {
-            network,
-            shards,
-            shard,
-            ..
-        } = &self.parts;
-        let own = *shard;
-        let mut outgoing = network.outgoing.borrow_mut();
-        // A sibling that is gone stops the node; what it was told does not matter any more.
-        self.has_undelivered = !matches!(self.stage, Stage::Draining)
-            && outgoing.deliver_to_siblings(|to, message| {
-                match shards.send(to, Letter::Sibling(own, message)) {
-                    Ok(()) | Err(Letter::Answer(..) | Letter::Socket(_)) => Ok(()),
-                    Err(Letter::Stop | Letter::Visit(_)) => Ok(()),
-                    Err(Letter::Sibling(_, message)) => Err(message),
-                }
-            });
-    }
-
-    /// Sockets whose hello named another core go there.
-    fn hand_sockets_over(&mut self, now_ns: u64) {
-        let Parts {
-            network, shards, ..
-        } = &mut self.parts;
-        while let Some((to, handed)) = network.handed.pop_front() {
-            if let Err(Letter::Socket(handed)) = shards.send(to, Letter::Socket(handed)) {
-                network.on_not_handed(&handed, now_ns);
-            }
-        }
-    }
-
     /// Hands to the ring what the disk and cold tasks ask for.
     pub(super) fn start_cold(&mut self) {
         let Parts {
@@ -455,41 +399,6 @@ impl<C: Core + 'static> CoreLoop<C> {
                 self.parts.network.connection_count(),
                 self.parts.network.client_count(),
             );
-        }
-    }
-
-    fn on_letter(&mut self, letter: Letter<C>, now_ns: u64) {
-        match letter {
-            Letter::Answer(key, answer) => self.parts.io.answer(key, answer),
-            Letter::Socket(handed) => self.on_handed(handed, now_ns),
-            Letter::Sibling(from, message) => match &mut self.core {
-                Some(core) => core.on_sibling_message(from, message),
-                // Few: nobody lets a request hop to a shard that does not serve.
-                None => self.early_messages.push((from, message)),
-            },
-            Letter::Stop => self.request_stop(now_ns),
-            Letter::Visit(visit) => match &mut self.core {
-                Some(core) => visit(core),
-                // Whoever visits waits with a deadline; past the limit it finds nobody.
-                None if self.early_visits.len() < LETTERS_MAX => self.early_visits.push(visit),
-                None => {}
-            },
-        }
-    }
-
-    fn on_handed(&mut self, handed: HandedSocket, now_ns: u64) {
-        let Parts { ring, network, .. } = &mut self.parts;
-        match (&self.stage, &mut self.core) {
-            (Stage::Running, Some(core)) => {
-                network.on_handed(ring, handed, &mut Surroundings { core, now_ns });
-            }
-            (Stage::Starting, _) if network.may_wait(self.early_sockets.len()) => {
-                self.early_sockets.push(handed);
-            }
-            (
-                Stage::Starting | Stage::Running | Stage::Leaving { .. } | Stage::Draining,
-                Some(_) | None,
-            ) => network.on_not_handed(&handed, now_ns),
         }
     }
 }

@@ -6,12 +6,13 @@
 use super::buffers::ReceiveBufferSizes;
 use super::clock::BootClock;
 use super::cold::Io;
-use super::core_loop::{CoreLoop, Letter, Made, Parts, Tasks, Visit};
+use super::core_loop::{CoreLoop, Made, Parts, Tasks};
 use super::disk::RingDisk;
 use super::driven::Core;
 use super::error::RuntimeError;
 use super::facts::Facts;
 use super::helper::Helper;
+use super::letters::{Letter, Visit};
 use super::limits::{
     CLIENT_BACKLOG_BYTES_MAX, EXECUTOR_IO_MEMORY_BYTES, HANDSHAKE_TIMEOUT, LETTERS_MAX,
 };

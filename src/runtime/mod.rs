@@ -33,6 +33,7 @@ mod facts;
 mod handover;
 mod handshake;
 mod helper;
+mod letters;
 pub mod limits;
 mod listener;
 mod mailbox;

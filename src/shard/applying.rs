@@ -34,7 +34,7 @@ impl Hosted {
         self.reads
             .answer_ready(&self.host, self.replica.term(), means);
         if self.can_apply() {
-            self.touch(means);
+            self.will_apply(means);
         }
     }
 

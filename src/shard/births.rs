@@ -20,6 +20,8 @@ use crate::storage::node_manifest::NodeManifest;
 use crate::storage::{Disk, Sequence, record};
 use margay_machine::Host;
 use margay_raft::Replica;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, LogTime, ShardId};
 use margay_wire::admin::system::Creations;
 use margay_wire::genesis::Genesis;
@@ -226,6 +228,8 @@ impl<S: Seams> Shard<S> {
 
     /// Writes the manifest once all records of births are durable.
     pub(crate) fn record_births(&mut self) {
+        #[cfg(feature = "mutants")]
+        self.bear_unrecorded();
         if self.facts.shard != ShardId::FIRST {
             self.report_logged();
             return;
@@ -261,6 +265,19 @@ impl<S: Seams> Shard<S> {
         }));
     }
 
+    /// What no shard may do: whatever is durable in its log acts, whether or not the manifest knows.
+    #[cfg(feature = "mutants")]
+    fn bear_unrecorded(&mut self) {
+        if !mutant::is(Mutant::ActsBeforeManifest) || self.founding.is_some() {
+            return;
+        }
+        for birth in self.births.logged.clone() {
+            if let Err(error) = self.bear(&birth) {
+                self.fail(error);
+            }
+        }
+    }
+
     /// The manifest is durable: the newly born may act.
     pub(crate) fn on_births_recorded(&mut self, manifest: NodeManifest) {
         self.means.node = manifest.node;
@@ -280,6 +297,10 @@ impl<S: Seams> Shard<S> {
 
     pub(crate) fn bear(&mut self, birth: &Birth) -> Result<(), ShardError> {
         let group = birth.group;
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::ActsBeforeManifest) && self.groups.contains_key(&group) {
+            return Ok(());
+        }
         let configuration = birth
             .description
             .configuration()

@@ -211,7 +211,7 @@ impl Hosted {
     /// A checkpoint that found no room for its next piece tries again.
     pub(crate) fn go_on_with_checkpoint<S: Seams>(&mut self, means: &mut Means<S>) {
         if self.checkpoints.writing.is_some() {
-            self.touch(means);
+            self.will_apply(means);
         }
     }
 
@@ -239,7 +239,7 @@ impl Hosted {
                 .write_chunk(group, writing.at.index, header, chunk);
             writing.chunks_written += 1;
             means.note(written);
-            self.touch(means);
+            self.will_apply(means);
             return;
         }
         // While the pointer before this one is the newest, it alone tells the term at its own index.

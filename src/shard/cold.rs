@@ -72,6 +72,11 @@ impl Loads {
         has_place
     }
 
+    /// Reads that are under way.
+    pub(crate) const fn count(&self) -> usize {
+        self.under_way
+    }
+
     /// A group waits for a place.
     pub(crate) fn wait(&mut self, group: GroupId) {
         self.waiting.push_back(group);

@@ -32,7 +32,7 @@ impl Hosted {
             // Nothing was due: the alarm stands where it must.
             means.effects = effects;
         } else {
-            self.execute_and_see(means, effects);
+            self.execute_and_see(means, effects, &[]);
         }
     }
 
@@ -47,7 +47,7 @@ impl Hosted {
         if means.alarms.is_beat() {
             let mut effects = std::mem::take(&mut means.effects);
             self.replica.beat(&mut effects);
-            self.execute_and_see(means, effects);
+            self.execute_and_see(means, effects, &[]);
         }
         self.set_alarm(means);
     }
@@ -85,7 +85,7 @@ impl Hosted {
             matches!(&message, Message::HeartbeatResponse(answer) if answer.wants_checkpoint);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.step(from, message, &mut effects);
-        self.execute_and_see(means, effects);
+        self.execute_and_see(means, effects, &[]);
         if wants_checkpoint && let Some(reign) = &mut self.reign {
             reign.asked_for_checkpoint = true;
             means.upkeep.add(self.group());
@@ -124,8 +124,7 @@ impl Hosted {
         self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_append(from, append, &entries, &mut effects);
-        self.execute(means, effects, records);
-        self.touch(means);
+        self.execute_and_see(means, effects, records);
     }
 
     /// Everything that this group wrote up to `write` is durable.
@@ -133,8 +132,7 @@ impl Hosted {
         self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.on_written(write, &mut effects);
-        self.execute(means, effects, &[]);
-        self.touch(means);
+        self.execute_and_see(means, effects, &[]);
     }
 
     /// The turn ends: sends what its events made possible.
@@ -143,20 +141,25 @@ impl Hosted {
         let mut effects = std::mem::take(&mut means.effects);
         self.replica.flush(&mut effects);
         self.execute(means, effects, &[]);
+        self.set_alarm(means);
     }
 
-    /// Executes the effects of a message or of a tick. The end of the turn looks at the group only if they left
-    /// something to do: most heartbeats, and answers to them, leave nothing.
-    fn execute_and_see<S: Seams>(&mut self, means: &mut Means<S>, effects: Vec<Effect>) {
-        let is_more = |effect: &Effect| !matches!(effect, Effect::Send { .. });
-        let leaves_work = effects.iter().any(is_more) || self.replica.has_to_flush();
-        self.execute(means, effects, &[]);
-        if leaves_work {
-            self.touch(means);
+    /// Executes the effects of an input, and sees to it that the end of the turn goes on with what they left.
+    fn execute_and_see<S: Seams>(
+        &mut self,
+        means: &mut Means<S>,
+        effects: Vec<Effect>,
+        received: &[RecordView<'_>],
+    ) {
+        let sends = self.enter_agenda(means, &effects);
+        self.execute(means, effects, received);
+        if !sends {
+            self.set_alarm(means);
         }
     }
 
-    /// Executes effects one after another; `received` lends the records of the append being stepped.
+    /// Executes effects one after another; `received` lends the records of the append being stepped. Whoever calls it
+    /// touches the group, because the alarm is set by `flush`, at the end of the turn.
     pub(crate) fn execute<S: Seams>(
         &mut self,
         means: &mut Means<S>,
@@ -175,7 +178,6 @@ impl Hosted {
             self.execute_one(means, effect, received);
         }
         means.effects = effects;
-        self.set_alarm(means);
     }
 
     fn execute_one<S: Seams>(

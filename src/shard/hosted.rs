@@ -13,6 +13,7 @@
 
 use crate::limits::TRANSFER_SILENCE_TICKS;
 use crate::shard::Seams;
+use crate::shard::agenda::OnAgenda;
 use crate::shard::birth::Description;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::homing::Stay;
@@ -64,8 +65,7 @@ pub(crate) enum Loading {
 #[repr(C)]
 pub(crate) struct Hosted {
     group: GroupId,
-    /// Does it stand in the list of those that the end of the turn looks at?
-    is_touched: bool,
+    pub(crate) on_agenda: OnAgenda,
     pub(crate) loading: Loading,
     /// The tick up to which the core has counted.
     pub(crate) counted_tick: u64,
@@ -129,21 +129,8 @@ impl Hosted {
             counted_tick: 0,
             alarm_tick: u64::MAX,
             upkeep_ns: upkeep::NEVER,
-            is_touched: false,
+            on_agenda: OnAgenda::default(),
         }
-    }
-
-    /// Something happened that the end of the turn must see to: sends, applies, a piece of a checkpoint.
-    pub(crate) fn touch<S: Seams>(&mut self, means: &mut Means<S>) {
-        if !self.is_touched {
-            self.is_touched = true;
-            means.touched.push(self.group());
-        }
-    }
-
-    /// The end of the turn sees to it now; what happens from here on is for the next look.
-    pub(crate) fn take_touch(&mut self) {
-        self.is_touched = false;
     }
 
     /// The group.
@@ -196,6 +183,7 @@ impl Hosted {
             reason: StopReason::Unfit,
             message: error.to_string(),
         };
+        self.loading = Loading::No;
         self.on_stopped(means, stopped);
         self.touch(means);
     }

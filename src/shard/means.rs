@@ -1,6 +1,7 @@
 //! What all groups of a shard share while they work: the log, the ways out, the clock, and buffers used again.
 
 use crate::shard::Seams;
+use crate::shard::agenda::Agenda;
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::{Attachment, Attachments, NotAttached};
 use crate::shard::cold::{ColdInbox, Loads};
@@ -53,8 +54,8 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) effects: Vec<Effect>,
     /// Answers of the entry being applied; empty between entries.
     pub(crate) answers: Answers,
-    /// Groups to which something happened, each once.
-    pub(crate) touched: Vec<GroupId>,
+    /// Groups that the end of the turn looks at.
+    pub(crate) agenda: Agenda,
     /// Bytes of entries that machines may still apply in this turn.
     pub(crate) apply_bytes_left: usize,
     /// The first failure of the log in this turn: the shard ends with it.

@@ -24,6 +24,7 @@
 //! repair of damaged replicas (they are named in `status`), and answering reads by lease.
 
 mod admission;
+mod agenda;
 mod alarms;
 mod applying;
 mod attachments;
@@ -41,9 +42,12 @@ mod health;
 mod homing;
 mod hosted;
 mod inspection;
+mod invariants;
 mod log_clock;
 mod means;
 mod members;
+#[cfg(all(test, feature = "mutants"))]
+mod mutant_tests;
 mod operators;
 pub mod outbox;
 mod peers;
@@ -52,6 +56,7 @@ mod queries;
 mod reign;
 mod responses;
 pub mod restore;
+mod revival;
 mod sequencing;
 mod sessions;
 #[expect(

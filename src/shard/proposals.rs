@@ -160,7 +160,7 @@ impl Hosted {
                 },
             })?;
         self.store(means, proposed, kind, &[payload]);
-        self.touch(means);
+        self.will_send(means);
         Ok(proposed.position.index)
     }
 

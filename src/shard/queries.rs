@@ -20,6 +20,8 @@ use crate::shard::means::Means;
 use crate::shard::waiters::Requester;
 use margay_machine::{Host, Outcome, QueryError};
 use margay_raft::ReadId;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{Index, OperationId, SequenceNumber, SessionId, Term};
 use margay_wire::client::{Query, QueryLevel, ResponseHead};
 use margay_wire::refusal::Refusal;
@@ -43,6 +45,10 @@ impl Question {
     fn is_due(&self, host: &Host) -> bool {
         if host.applied_index() < self.index {
             return false;
+        }
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::QueryBeforeItsCommands) {
+            return true;
         }
         let Some(session) = self
             .session
@@ -73,7 +79,8 @@ impl Reads {
         self.count() == 0
     }
 
-    fn count(&self) -> usize {
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
     }
 
@@ -202,12 +209,19 @@ impl Hosted {
             means.refuse(to, self.head(), &refusal);
             return;
         }
+        let seen = query.seen;
+        #[cfg(feature = "mutants")]
+        let seen = if mutant::is(Mutant::QuerySeesLess) {
+            Index::ZERO
+        } else {
+            seen
+        };
         let question = Question {
             to,
             session,
             operation: query.operation,
             payload: query.payload.to_vec(),
-            index: query.seen,
+            index: seen,
             issued: match query.level {
                 QueryLevel::Causal => SequenceNumber::new(0),
                 QueryLevel::Sequential

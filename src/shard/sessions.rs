@@ -17,6 +17,8 @@ use margay_machine::{
 };
 use margay_raft::EntryKind;
 use margay_types::SequenceNumber;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_wire::client::{Attach, Attached, Attachment as AttachmentNumber, KeepAliveItem};
 use margay_wire::code::Code;
 use margay_wire::refusal::Refusal;
@@ -188,7 +190,7 @@ impl Hosted {
     }
 
     /// When a refresh or an expiry is due, in observed time, but in a later turn than this.
-    fn sessions_due(&self, observed_ns: u64) -> u64 {
+    pub(crate) fn sessions_due(&self, observed_ns: u64) -> u64 {
         let Some(reign) = self.reign.as_ref().filter(|_| self.may_keep_house()) else {
             return upkeep::NEVER;
         };
@@ -224,6 +226,10 @@ impl Hosted {
         reign
             .keep_alives
             .take_due(&self.host, now, REFRESHES_PER_ENTRY_MAX, &mut refreshes);
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::KeepAlivesUnwritten) {
+            refreshes.clear();
+        }
         let mut due = Vec::new();
         self.host
             .due_for_expiry(now, EXPIRIES_PER_ENTRY_MAX, &reign.keep_alives, &mut due);

@@ -10,18 +10,18 @@
 //! ```
 
 use crate::limits::{SHARD_APPLY_BYTES_PER_TURN, STOP_TICKS};
+use crate::shard::agenda::Agenda;
 use crate::shard::alarms::Alarms;
 use crate::shard::attachments::Attachments;
-use crate::shard::birth::Birth;
 use crate::shard::births::Births;
 use crate::shard::cold::{ColdDone, ColdInbox, LoadFor, Loads};
 use crate::shard::exit::Exit;
-use crate::shard::hosted::{Hosted, Identity};
+use crate::shard::hosted::Hosted;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
-use crate::shard::restore::{DamagedGroup, Found, FoundGroup};
+use crate::shard::restore::{DamagedGroup, Found};
 use crate::shard::siblings::{Siblings, Word};
 use crate::shard::surveys::Surveys;
 use crate::shard::upkeep::Upkeep;
@@ -29,8 +29,8 @@ use crate::shard::{Clock, Seams};
 use crate::storage::manifest::ManifestFiles;
 use crate::storage::node_manifest::NodeManifest;
 use crate::storage::{Disk, Log, StorageError, WriteToken};
-use margay_machine::{Answers, Host, HostError, Registry};
-use margay_raft::{Options, Replica};
+use margay_machine::{Answers, HostError, Registry};
+use margay_raft::Options;
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::system::Directory;
 use margay_wire::admin::{Durability, IoSettings};
@@ -158,7 +158,7 @@ impl<S: Seams> Shard<S> {
             loads: Loads::default(),
             effects: Vec::new(),
             answers: Answers::new(),
-            touched: Vec::new(),
+            agenda: Agenda::default(),
             apply_bytes_left: SHARD_APPLY_BYTES_PER_TURN,
             failure: None,
         };
@@ -191,77 +191,6 @@ impl<S: Seams> Shard<S> {
         shard.update_peers();
         shard.carry_out_creations();
         shard
-    }
-
-    /// A replica goes on where an earlier life of the process ended.
-    fn revive(&mut self, found: FoundGroup) {
-        let group = found.group;
-        if found.description.created > self.manifest.created_up_to {
-            self.births.on_interrupted(Birth {
-                group,
-                created: found.created,
-                description: found.description,
-            });
-            return;
-        }
-        let host = match &found.host {
-            Some(host) => Host::restore(&self.registry, host),
-            None => {
-                let (machine, options) = (&found.created.machine, &found.description.options);
-                Host::new(&self.registry, machine, options, Birth::limits())
-            }
-        };
-        let host = match host {
-            Ok(host) => host,
-            Err(error) => {
-                // A binary that lacks what the group needs refuses the group, and serves the others.
-                let reason = why_not_hosted(&error);
-                self.damaged.push(DamagedGroup { group, reason });
-                return;
-            }
-        };
-        let checkpoint = host.applied_index();
-        let applied_configuration = found
-            .raft
-            .configurations
-            .iter()
-            .rfind(|(index, _)| *index <= checkpoint)
-            .cloned()
-            .unwrap_or_default();
-        let number = found.created.replica;
-        let replica = Replica::new(number, self.facts.raft, found.raft, self.seed_of(group));
-        let identity = Identity {
-            group,
-            created: found.created,
-            description: found.description,
-        };
-        let mut hosted = Hosted::new(
-            identity,
-            replica,
-            host,
-            applied_configuration,
-            found.log_time_max,
-        );
-        hosted
-            .checkpoints
-            .on_restored(checkpoint, found.checkpoint_bytes);
-        self.adopt(hosted);
-    }
-
-    /// A replica joins the shard: its time begins, and the shard looks after it.
-    pub(crate) fn adopt(&mut self, mut hosted: Hosted) {
-        hosted.counted_tick = self.means.alarms.tick();
-        if let Some(home) = hosted.home() {
-            hosted.replica.prefer(home);
-        }
-        hosted.set_alarm(&mut self.means);
-        hosted.arrange_upkeep(&mut self.means);
-        self.groups.insert(hosted.group(), Box::new(hosted));
-    }
-
-    /// A seed that differs between the replicas of a group.
-    pub(crate) fn seed_of(&self, group: GroupId) -> u64 {
-        self.facts.seed ^ (u64::from(group.number()) << 32)
     }
 
     /// A group, and the means that all groups share.
@@ -362,20 +291,13 @@ impl<S: Seams> Shard<S> {
             self.fail(error.into());
             return;
         }
-        let touched = std::mem::take(&mut self.means.touched);
-        self.flush_groups(&touched);
+        self.flush_groups();
         self.submit();
-        self.apply_groups(&touched);
-        if self.births.stalled().is_some() || touched.contains(&GroupId::SYSTEM) {
+        let is_system_served = self.apply_groups();
+        if self.births.stalled().is_some() || is_system_served {
             self.carry_out_creations();
         }
-        let again = std::mem::take(&mut self.means.touched);
-        self.flush_groups(&again);
-        for group in &again {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.touch(&mut self.means);
-            }
-        }
+        self.flush_groups();
         self.submit();
         self.tell_taken();
         self.means.flush_peers();
@@ -385,25 +307,26 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Lets machines apply, up to what a turn allows. Groups for which nothing is left come first in the next turn,
-    /// before those that have had a share and want more: nobody starves, and nobody's heartbeats wait for long.
-    fn apply_groups(&mut self, touched: &[GroupId]) {
-        let mut left = touched.iter();
-        while self.means.apply_bytes_left > 0
-            && let Some(group) = left.next()
-        {
+    /// before those that have had a share and want more: nobody starves, and nobody's heartbeats wait for long. Gives
+    /// whether group 0 had its share.
+    fn apply_groups(&mut self) -> bool {
+        let to_apply = self.means.agenda.take_to_apply();
+        let mut served = 0;
+        for group in &to_apply {
+            if self.means.apply_bytes_left == 0 {
+                break;
+            }
+            served += 1;
             if let Some(hosted) = self.groups.get_mut(group) {
+                hosted.take_apply();
                 hosted.apply_committed(&mut self.means);
                 hosted.write_checkpoint(&mut self.means);
                 hosted.arrange_upkeep(&mut self.means);
             }
         }
-        let served = std::mem::take(&mut self.means.touched);
-        for group in left {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.touch(&mut self.means);
-            }
-        }
-        self.means.touched.extend(served);
+        let (served, left) = to_apply.split_at(served);
+        self.means.agenda.put_first(left);
+        served.contains(&GroupId::SYSTEM)
     }
 
     fn submit(&mut self) {
@@ -412,13 +335,13 @@ impl<S: Seams> Shard<S> {
     }
 
     /// Sends what the turn made possible. After a write that the log refused nothing is sent: the entry is not there.
-    fn flush_groups(&mut self, touched: &[GroupId]) {
+    fn flush_groups(&mut self) {
         if self.means.failure.is_some() {
             return;
         }
-        for group in touched {
-            if let Some(hosted) = self.groups.get_mut(group) {
-                hosted.take_touch();
+        for group in self.means.agenda.take_to_send() {
+            if let Some(hosted) = self.groups.get_mut(&group) {
+                hosted.take_send();
                 hosted.flush(&mut self.means);
             }
         }
@@ -426,7 +349,7 @@ impl<S: Seams> Shard<S> {
 
     /// Is there more to do although nothing new has come, so that another turn should follow at once?
     pub fn has_more(&self) -> bool {
-        !self.means.touched.is_empty() || !self.means.cold.is_empty()
+        !self.means.agenda.is_empty() || !self.means.cold.is_empty()
     }
 
     /// The process is asked to end: hand over what is led, and take no new leadership.
@@ -453,6 +376,10 @@ impl<S: Seams> Shard<S> {
         self.failed.take()
     }
 
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.is_some() || self.means.failure.is_some()
+    }
+
     pub(crate) fn fail(&mut self, error: ShardError) {
         self.failed.get_or_insert(error);
     }
@@ -473,21 +400,5 @@ impl<S: Seams> Shard<S> {
     /// The cluster that this node belongs to, and its number there: what its hellos say.
     pub fn membership(&self) -> Option<(ClusterId, NodeId)> {
         (!self.manifest.cluster.is_zero()).then_some((self.manifest.cluster, self.manifest.node))
-    }
-}
-
-/// Why this binary cannot run a group that its log holds.
-fn why_not_hosted(error: &HostError) -> String {
-    match error {
-        HostError::UnknownMachine(unknown) => {
-            format!("this binary has no machine `{}`", unknown.name)
-        }
-        HostError::Version { checkpoint, binary } => {
-            format!("its machine is at version {checkpoint}, and this binary has version {binary}")
-        }
-        HostError::Options => "this binary's machine does not take its options".to_owned(),
-        HostError::Limits => "its limits contradict themselves".to_owned(),
-        HostError::Checkpoint => "its checkpoint cannot be read by this binary".to_owned(),
-        HostError::Panicked { message } => format!("its machine panicked at the start: {message}"),
     }
 }

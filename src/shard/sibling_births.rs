@@ -14,6 +14,8 @@ use crate::shard::birth::Birth;
 use crate::shard::births::Stall;
 use crate::shard::shard::Shard;
 use crate::shard::siblings::{SiblingMessage, Word};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +40,10 @@ impl SiblingBirths {
 
     /// Is every record durable that was asked for?
     pub(crate) fn is_settled(&self) -> bool {
-        self.told.is_empty() && self.recording.is_empty()
+        let is_durable = self.told.is_empty();
+        #[cfg(feature = "mutants")]
+        let is_durable = is_durable || mutant::is(Mutant::ManifestBeforeSiblings);
+        is_durable && self.recording.is_empty()
     }
 
     /// The manifest is written for all that are logged: the greatest entry of group 0 that created one of them.

@@ -20,6 +20,8 @@ use crate::shard::outbox::{ConnectionId, Outbox};
 use crate::shard::shard::Shard;
 use crate::shard::surveys::{Part, Question};
 use crate::storage::node_manifest::NodeManifest;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, ShardId};
 use margay_wire::admin::{ChainRequest, MapNode, read_request};
 use margay_wire::client::{
@@ -327,6 +329,12 @@ impl<S: Seams> Shard<S> {
     /// Attachments of the shards count in steps of their number, each from its own: see `attachments`.
     fn home_of_attachment(&self, number: AttachmentNumber) -> Option<ShardId> {
         let shard = number.0 % u32::from(self.facts.shard_count);
+        #[cfg(feature = "mutants")]
+        let shard = if mutant::is(Mutant::AttachmentHomeWrong) {
+            (shard + 1) % u32::from(self.facts.shard_count)
+        } else {
+            shard
+        };
         u16::try_from(shard).ok().map(ShardId::new)
     }
 

@@ -5,8 +5,7 @@
 //! * **Now and then**: reads that wait may wait too long, a machine that stopped must not lead, a checkpoint is under
 //!   way or due, entries may be let go of. Such groups are looked at every `HOUSE_TICKS` until nothing is left.
 //!
-//! A group gets here at the end of every turn in which something happened to it; nothing else changes what it has to
-//! keep.
+//! A group gets here when the end of a turn has looked at its machine: what it must keep changes with what is applied.
 
 use margay_types::GroupId;
 use std::collections::BTreeSet;
@@ -44,6 +43,11 @@ impl Upkeep {
     /// A group must be looked at now and then.
     pub(crate) fn add(&mut self, group: GroupId) {
         self.now_and_then.insert(group);
+    }
+
+    /// Is it looked at now and then?
+    pub(crate) fn contains(&self, group: GroupId) -> bool {
+        self.now_and_then.contains(&group)
     }
 
     /// All that must be looked at now and then; those that still must are added again.

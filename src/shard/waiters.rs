@@ -67,6 +67,16 @@ impl Waiters {
         self.appended_bytes
     }
 
+    /// The first entry that somebody waits for.
+    pub(crate) fn first(&self) -> Option<Index> {
+        self.appended.front().map(|first| first.index)
+    }
+
+    /// The last one.
+    pub(crate) fn last(&self) -> Option<Index> {
+        self.appended.back().map(|last| last.index)
+    }
+
     /// When the oldest of them was appended.
     pub(crate) fn oldest_ns(&self) -> Option<u64> {
         self.appended.front().map(|oldest| oldest.at_ns)

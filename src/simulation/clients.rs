@@ -3,6 +3,7 @@
 
 use crate::history::{AnsweredQuery, Asked, DoneCommand, History, Question};
 use crate::network::{ConnectionNumber, Keep, Network, Order, Parcel, Place, between};
+use crate::news::News;
 use crate::sockets::forget_shard;
 use crate::trace::Trace;
 use crate::workload::{
@@ -10,7 +11,7 @@ use crate::workload::{
 };
 use margay_client::connection::ConnectionId;
 use margay_client::protocol::Question as Asking;
-use margay_client::{Completion, Options, Outcome, Protocol, QueryKey, ReadFrom, SessionKey};
+use margay_client::{Options, Protocol, QueryKey, ReadFrom, SessionKey};
 use margay_types::{ClientId, GroupId, Index, Random, SequenceNumber, SessionId};
 use margay_wire::client::QueryLevel;
 use std::collections::BTreeMap;
@@ -27,16 +28,6 @@ struct PendingQuery {
     at_least: Index,
     /// The newest command of the session that it must see.
     issued: SequenceNumber,
-}
-
-/// What the application is told, without the protocol's buffers.
-enum News {
-    Opened(SessionKey, SessionId),
-    Gone(SessionKey, String, bool),
-    Command(SessionKey, SequenceNumber, Index, Result<Vec<u8>, String>),
-    Query(QueryKey, Index, Result<Vec<u8>, String>),
-    TimedOut(QueryKey),
-    Other,
 }
 
 /// A client.
@@ -161,7 +152,8 @@ impl Client {
             );
             self.next_action_ns = now_ns + pause_ns;
         }
-        while let Some(news) = self.next_news() {
+        while let Some(completion) = self.protocol.next_completion() {
+            let news = News::of(completion);
             self.on_news(now_ns, news, history)?;
         }
         Ok(self.exchange(now_ns, network))
@@ -317,32 +309,6 @@ impl Client {
         }
     }
 
-    fn next_news(&mut self) -> Option<News> {
-        Some(match self.protocol.next_completion()? {
-            Completion::Opened { session, id } => News::Opened(session, id),
-            Completion::NotOpened { session, refusal } => {
-                News::Gone(session, format!("not opened: {refusal}"), true)
-            }
-            Completion::Lost { session, refusal } => {
-                News::Gone(session, format!("lost: {refusal}"), true)
-            }
-            Completion::Closed { session } => News::Gone(session, "closed".to_owned(), false),
-            Completion::Command {
-                session,
-                sequence,
-                index,
-                outcome,
-            } => News::Command(session, sequence, index, owned(outcome)),
-            Completion::Query {
-                query,
-                index,
-                outcome,
-            } => News::Query(query, index, owned(outcome)),
-            Completion::QueryTimedOut { query } => News::TimedOut(query),
-            Completion::Pending { .. } | Completion::Event { .. } => News::Other,
-        })
-    }
-
     fn on_news(&mut self, now_ns: u64, news: News, history: &mut History) -> Result<(), String> {
         match news {
             News::Opened(key, id) => {
@@ -374,6 +340,7 @@ impl Client {
                 self.queries.remove(&key);
                 Ok(())
             }
+            News::Broken(what) => Err(format!("client {}: {what}", self.place)),
             News::Other => Ok(()),
         }
     }
@@ -478,15 +445,6 @@ impl Client {
             ));
         }
         left
-    }
-}
-
-fn owned(outcome: Outcome<'_>) -> Result<Vec<u8>, String> {
-    match outcome {
-        Outcome::Done(output) => Ok(output.to_vec()),
-        Outcome::Refused(refusal) => Err(format!("refused: {refusal}")),
-        Outcome::NoOutput(refusal) => Err(format!("no output: {refusal}")),
-        Outcome::Unknown => Err("unknown".to_owned()),
     }
 }
 

@@ -196,6 +196,10 @@ impl Contents {
                 Fate::Lost => {}
             }
         }
+        if self.pending.is_empty() && size == self.visible.len() {
+            // All that is shown is durable: most files, most of the time.
+            return;
+        }
         let mut readable: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
         for pending in std::mem::take(&mut self.pending) {
             for (number, sector) in pending.bytes.chunks(self.sector_bytes).enumerate() {

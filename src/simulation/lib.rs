@@ -19,10 +19,13 @@ pub mod disk_fault;
 mod disk_names;
 mod disk_state;
 pub mod faults;
+#[cfg(feature = "mutants")]
+pub mod finder;
 pub mod history;
 mod injection;
 mod mailboxes;
 pub mod network;
+mod news;
 pub mod node;
 pub mod operator;
 pub mod run;

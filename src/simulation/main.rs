@@ -1,18 +1,26 @@
 //! Runs seeds of the simulator: `margay-simulation --seeds 1..1000`.
 
 use clap::Parser;
+#[cfg(feature = "mutants")]
+use margay_simulation::finder;
 use margay_simulation::run::{RunOptions, run};
 use margay_simulation::trace::{Echo, Trace};
 #[cfg(feature = "mutants")]
 use margay_types::mutant::{self, Mutant};
+#[cfg(feature = "mutants")]
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+
+/// Disks, logs and messages of whole clusters come and go in memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Whole clusters in virtual time, from a seed each.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// One seed, or a range `A..B` without its end.
-    #[arg(long)]
+    #[arg(long, default_value = "1..201")]
     seeds: String,
     /// Nodes of each cluster; drawn from the seed when not given.
     #[arg(long)]
@@ -27,6 +35,10 @@ struct Arguments {
     #[cfg(feature = "mutants")]
     #[arg(long)]
     mutant: Option<String>,
+    /// Tries seeds until one notices, for the mutant or for all; prints the lines of `tests/simulation/noticed.txt`.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    find: bool,
     /// Shows what changes as it goes.
     #[arg(long)]
     trace: bool,
@@ -58,6 +70,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         };
         mutant::choose(Some(mutant));
+    }
+    #[cfg(feature = "mutants")]
+    if arguments.find {
+        return find(&arguments, &seeds);
     }
     let mut failed = Vec::new();
     for seed in seeds {
@@ -92,6 +108,32 @@ fn main() -> ExitCode {
     }
     eprintln!("failed: {failed:?}");
     ExitCode::FAILURE
+}
+
+/// Short runs before long ones, and more of them: what a short one notices costs a test less.
+#[cfg(feature = "mutants")]
+fn find(arguments: &Arguments, seeds: &std::ops::Range<u64>) -> ExitCode {
+    const SHORT_MS: u64 = 2_000;
+    const SHORT_PER_LONG: u64 = 5;
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_wanted = |mutant: &Mutant| {
+        let name = arguments.mutant.as_deref();
+        name.is_none_or(|name| name == mutant.name())
+    };
+    let count = seeds.end.saturating_sub(seeds.start);
+    let long = seeds.start..=seeds.start + count / SHORT_PER_LONG;
+    let short = seeds.start..=seeds.end.saturating_sub(1);
+    let lengths = [(SHORT_MS, short), (arguments.faulty_ms, long)];
+    for mutant in Mutant::ALL.into_iter().filter(is_wanted) {
+        let line = match finder::find(mutant, &lengths) {
+            Some(noticed) => noticed.to_string(),
+            None => format!("# {}: none of these seeds", mutant.name()),
+        };
+        if writeln!(std::io::stdout(), "{line}").is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn tell_failure(seed: u64, arguments: &Arguments, trace: &Trace, what: &str) {

@@ -250,7 +250,7 @@ impl Node {
 
     /// Whom each of its shards wants connections to.
     #[must_use]
-    pub fn wanted(&self) -> Vec<Vec<margay::shard::PeerAddress>> {
+    pub fn wanted(&self) -> Vec<Rc<[margay::shard::PeerAddress]>> {
         self.outboxes.iter().map(VirtualOutbox::wanted).collect()
     }
 
@@ -350,6 +350,7 @@ impl Node {
             }
             core.inputs.drain(..).for_each(|input| tell(shard, input));
             shard.end_turn();
+            shard.check();
             has_more |= shard.has_more();
             failed = failed.or_else(|| shard.take_failure());
             let mut put = self.outboxes[usize::from(number.number())].take();

@@ -51,7 +51,7 @@ pub struct Outgoing {
 #[derive(Debug, Default)]
 struct State {
     outgoing: Outgoing,
-    wanted: Vec<PeerAddress>,
+    wanted: Rc<[PeerAddress]>,
     backlog_bytes: BTreeMap<PeerId, u64>,
 }
 
@@ -68,8 +68,8 @@ impl VirtualOutbox {
 
     /// Whom the shard wants connections to.
     #[must_use]
-    pub fn wanted(&self) -> Vec<PeerAddress> {
-        self.0.borrow().wanted.clone()
+    pub fn wanted(&self) -> Rc<[PeerAddress]> {
+        Rc::clone(&self.0.borrow().wanted)
     }
 
     /// So much is on its way to a peer.
@@ -111,7 +111,7 @@ impl Outbox for VirtualOutbox {
     }
 
     fn set_peers(&mut self, peers: &[PeerAddress]) {
-        self.0.borrow_mut().wanted = peers.to_vec();
+        self.0.borrow_mut().wanted = peers.into();
     }
 
     fn send_sibling(&mut self, shard: ShardId, message: SiblingMessage) {

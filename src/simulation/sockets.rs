@@ -10,6 +10,7 @@ use margay_types::{ClusterId, Incarnation, ProcessLife, ShardId};
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Splitter};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A frame that owns its bytes.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ pub struct Own {
     /// Its process.
     pub life: ProcessLife,
     /// The peers that each of its shards wants.
-    pub wanted: Vec<Vec<PeerAddress>>,
+    pub wanted: Vec<Rc<[PeerAddress]>>,
 }
 
 impl Own {
@@ -69,7 +70,7 @@ impl Own {
 
     fn wanted_by(&self, shard: ShardId) -> &[PeerAddress] {
         let wanted = self.wanted.get(usize::from(shard.number()));
-        wanted.map_or(&[], Vec::as_slice)
+        wanted.map_or(&[], Rc::as_ref)
     }
 }
 

@@ -14,6 +14,8 @@ use super::payload::{self, Created, Mark};
 use super::record::{self, RecordFields, RecordKind, RecordView};
 use super::resume::{RecordPlace, ReplicaIdentity, ResumedGroup, StoredCheckpoint};
 use margay_raft::{EntryKind, HardState, Position, WriteId};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, LogTime, Term};
 
 /// An entry that this replica makes as leader.
@@ -306,6 +308,10 @@ impl<D: Disk> Log<D> {
         } else {
             group.noted = (open.batch.sequence(), open.waiting.len());
             open.waiting.push((id, write));
+            #[cfg(feature = "mutants")]
+            if mutant::is(Mutant::SpanningWriteEarly) {
+                return;
+            }
             let before = self.full.back_mut();
             let before = before.filter(|before| before.batch.sequence() == sequence);
             if let Some(before) = before

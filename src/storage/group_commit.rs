@@ -19,6 +19,8 @@ use super::witness::{Witness, WitnessItem};
 use crate::limits::WITNESSED_BATCHES_MAX;
 use margay_raft::WriteId;
 use margay_types::GroupId;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use std::collections::VecDeque;
 
 /// Does a write need a witness of its own, and a slot?
@@ -168,6 +170,11 @@ impl GroupCommit {
         let write = write.unwrap_or_else(|| panic!("batch {sequence} is not under way"));
         write.has_returned = true;
         let mut durable = Vec::new();
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::DurableOutOfOrder) {
+            let groups = std::mem::take(&mut write.groups);
+            durable.push(Durable { groups });
+        }
         while self
             .under_way
             .front()

@@ -99,9 +99,33 @@ impl GroupIndex {
 
     /// The items that hold `first` and everything behind it, if `first` is held.
     pub(crate) fn from(&self, first: Index) -> impl Iterator<Item = &IndexItem> {
-        let at = self.items.partition_point(|item| item.last < first);
+        let at = self.place_of(first);
         let held = self.items.get(at).is_some_and(|item| item.first <= first);
         self.items.range(if held { at } else { self.items.len() }..)
+    }
+
+    /// How many items end before an entry. It is looked for from the newest item on, in steps that double: nearly
+    /// always it is among the last few, and the others of a thousand groups are far from any cache.
+    fn place_of(&self, first: Index) -> usize {
+        let ends_before = |at: usize| self.items.get(at).is_some_and(|item| item.last < first);
+        let (mut low, mut high) = (0, self.items.len());
+        let mut step = 1;
+        while let Some(before) = high.checked_sub(step) {
+            if ends_before(before) {
+                low = before + 1;
+                break;
+            }
+            (step, high) = (2 * step, before);
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            if ends_before(middle) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     /// Term of an entry that it holds.
@@ -160,6 +184,20 @@ mod tests {
         assert!(firsts(4).is_empty());
         assert!(firsts(14).is_empty());
         assert_eq!(index().term(Index::new(9)), Some(Term::new(1)));
+    }
+
+    /// However far back it is, and however many there are.
+    #[test]
+    fn each_of_many_items_is_found() {
+        for count in 0..40 {
+            let items = (0..count).map(|number| item(3 * number + 1, 3 * number + 3, 1));
+            let index = GroupIndex::new(items.collect());
+            for wanted in 1..=3 * count {
+                let found = index.from(Index::new(wanted)).next().map(|item| item.first);
+                assert_eq!(found, Some(Index::new((wanted - 1) / 3 * 3 + 1)));
+            }
+            assert_eq!(index.from(Index::new(3 * count + 1)).next(), None);
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ use super::open_batch::OpenBatch;
 use super::spares::FreedSegment;
 use crate::limits;
 use margay_raft::Position;
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -303,6 +305,12 @@ impl<D: Disk> Log<D> {
     /// More is covered than before.
     pub(super) fn on_covered(&mut self) {
         let covered = self.commit.covered();
+        #[cfg(feature = "mutants")]
+        let covered = if mutant::is(Mutant::ReleasedUncovered) {
+            u64::MAX
+        } else {
+            covered
+        };
         while let Some((id, at)) = self.ledger.take_pointer(covered) {
             if self.groups.find(id).is_some() {
                 let group = self.groups.expect_mut(id);

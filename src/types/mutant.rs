@@ -18,35 +18,126 @@ use std::env;
 /// A broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
+    // The core: votes, entries, commits.
     /// A vote leaves before it is durable.
     VoteNotDurable,
+    /// A vote goes to a candidate whose log is shorter than the voter's.
+    VoteForShorterLog,
+    /// Who voted in a term votes in it again.
+    TwoVotesInOneTerm,
+    /// An append is taken although the entry before it is another one here.
+    AppendWithoutCheck,
+    /// Entries go that stand behind those of a late append, although nothing contradicts them.
+    StaleAppendTruncates,
+    /// A follower commits up to what its leader says, whether or not the logs are proven to agree there.
+    CommitPastProof,
+    /// Half of the voters, rounded down, are a quorum.
+    QuorumOfHalf,
     /// An entry of an earlier term is committed by counting its copies.
     OldTermByCounting,
     /// A leader takes a follower's last index for what matches its own log.
     MatchFromLastIndex,
     /// A follower acknowledges entries before they are durable.
     AcknowledgedBeforeWrite,
+    /// Nobody notices that a peer's process was restarted.
+    EarlierLifeUnnoticed,
+    // Reads.
+    /// A read is confirmed by a round that started before it.
+    ReadByEarlierRound,
+    /// A new leader confirms reads before an entry of its own term is committed.
+    ReadBeforeOwnTerm,
+    /// A follower serves a linearizable read at its own commit index.
+    FollowerReadsOwnCommit,
+    /// A query does not wait for the commands that its session issued before it.
+    QueryBeforeItsCommands,
+    /// A query is answered from a state older than what its session has seen.
+    QuerySeesLess,
+    // Sessions.
     /// A command that is sent again is executed again.
     DuplicateExecuted,
     /// A new leader takes a session's next number from the applied table alone, whatever its unapplied tail holds.
     NextFromTableAlone,
+    /// Outputs are dropped that their client has not acknowledged.
+    OutputsDroppedEarly,
+    /// A session ends when its end is applied, although it was heard from since that was proposed.
+    ExpiresAlthoughHeard,
+    /// What a leader heard from idle sessions is not written down.
+    KeepAlivesUnwritten,
+    /// The first entry of a term refreshes no session.
+    NewTermRefreshesNobody,
+    // The log on its disk.
+    /// A write that goes on from one batch to the next is reported by the first.
+    SpanningWriteEarly,
+    /// A batch is reported as durable before those in front of it have returned.
+    DurableOutOfOrder,
+    /// Entries go when their checkpoint's pointer is written, not when it is covered.
+    ReleasedUncovered,
+    // Recovery.
     /// Recovery keeps a batch that was torn at the end of the log.
     TornTailKept,
-    /// A read is confirmed by a round that started before it.
-    ReadByEarlierRound,
+    /// Recovery forgets the floor that the checkpoint's pointer tells.
+    FloorForgotten,
+    /// A new life of a log goes on in the epoch of the one before.
+    EpochNotRaised,
+    /// The restart batch is not synced.
+    RestartUnsynced,
+    // Births, and the shards of a node.
+    /// The manifest passes births whose records are not durable on other shards.
+    ManifestBeforeSiblings,
+    /// A replica acts before the manifest knows of it.
+    ActsBeforeManifest,
+    /// A frame hops to a shard that did not give its attachment out.
+    AttachmentHomeWrong,
+    // The client.
+    /// A client acknowledges outputs that it has not received.
+    AcknowledgedUnreceived,
+    /// A client that is bound again sends what is unanswered under the numbers that the leader expects next.
+    RenumberedWhenBound,
+    /// A client that is bound again sends only what the leader's log does not hold.
+    UnansweredNotRepeated,
+    /// A client takes a map that is older than the one it has.
+    OlderMapTaken,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 36] = [
         Self::VoteNotDurable,
+        Self::VoteForShorterLog,
+        Self::TwoVotesInOneTerm,
+        Self::AppendWithoutCheck,
+        Self::StaleAppendTruncates,
+        Self::CommitPastProof,
+        Self::QuorumOfHalf,
         Self::OldTermByCounting,
         Self::MatchFromLastIndex,
         Self::AcknowledgedBeforeWrite,
+        Self::EarlierLifeUnnoticed,
+        Self::ReadByEarlierRound,
+        Self::ReadBeforeOwnTerm,
+        Self::FollowerReadsOwnCommit,
+        Self::QueryBeforeItsCommands,
+        Self::QuerySeesLess,
         Self::DuplicateExecuted,
         Self::NextFromTableAlone,
+        Self::OutputsDroppedEarly,
+        Self::ExpiresAlthoughHeard,
+        Self::KeepAlivesUnwritten,
+        Self::NewTermRefreshesNobody,
+        Self::SpanningWriteEarly,
+        Self::DurableOutOfOrder,
+        Self::ReleasedUncovered,
         Self::TornTailKept,
-        Self::ReadByEarlierRound,
+        Self::FloorForgotten,
+        Self::EpochNotRaised,
+        Self::RestartUnsynced,
+        Self::ManifestBeforeSiblings,
+        Self::ActsBeforeManifest,
+        Self::AttachmentHomeWrong,
+        Self::AcknowledgedUnreceived,
+        Self::RenumberedWhenBound,
+        Self::UnansweredNotRepeated,
+        Self::OlderMapTaken,
     ];
 
     /// Its name on command lines.
@@ -54,13 +145,41 @@ impl Mutant {
     pub const fn name(self) -> &'static str {
         match self {
             Self::VoteNotDurable => "vote-not-durable",
+            Self::VoteForShorterLog => "vote-for-shorter-log",
+            Self::TwoVotesInOneTerm => "two-votes-in-one-term",
+            Self::AppendWithoutCheck => "append-without-check",
+            Self::StaleAppendTruncates => "stale-append-truncates",
+            Self::CommitPastProof => "commit-past-proof",
+            Self::QuorumOfHalf => "quorum-of-half",
             Self::OldTermByCounting => "old-term-by-counting",
             Self::MatchFromLastIndex => "match-from-last-index",
             Self::AcknowledgedBeforeWrite => "acknowledged-before-write",
+            Self::EarlierLifeUnnoticed => "earlier-life-unnoticed",
+            Self::ReadByEarlierRound => "read-by-earlier-round",
+            Self::ReadBeforeOwnTerm => "read-before-own-term",
+            Self::FollowerReadsOwnCommit => "follower-reads-own-commit",
+            Self::QueryBeforeItsCommands => "query-before-its-commands",
+            Self::QuerySeesLess => "query-sees-less",
             Self::DuplicateExecuted => "duplicate-executed",
             Self::NextFromTableAlone => "next-from-table-alone",
+            Self::OutputsDroppedEarly => "outputs-dropped-early",
+            Self::ExpiresAlthoughHeard => "expires-although-heard",
+            Self::KeepAlivesUnwritten => "keep-alives-unwritten",
+            Self::NewTermRefreshesNobody => "new-term-refreshes-nobody",
+            Self::SpanningWriteEarly => "spanning-write-early",
+            Self::DurableOutOfOrder => "durable-out-of-order",
+            Self::ReleasedUncovered => "released-uncovered",
             Self::TornTailKept => "torn-tail-kept",
-            Self::ReadByEarlierRound => "read-by-earlier-round",
+            Self::FloorForgotten => "floor-forgotten",
+            Self::EpochNotRaised => "epoch-not-raised",
+            Self::RestartUnsynced => "restart-unsynced",
+            Self::ManifestBeforeSiblings => "manifest-before-siblings",
+            Self::ActsBeforeManifest => "acts-before-manifest",
+            Self::AttachmentHomeWrong => "attachment-home-wrong",
+            Self::AcknowledgedUnreceived => "acknowledged-unreceived",
+            Self::RenumberedWhenBound => "renumbered-when-bound",
+            Self::UnansweredNotRepeated => "unanswered-not-repeated",
+            Self::OlderMapTaken => "older-map-taken",
         }
     }
 

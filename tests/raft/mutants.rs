@@ -6,11 +6,32 @@
 use std::process::Command;
 
 /// Rule, script that stands guard.
-const BY_SCRIPT: [(&str, &str); 5] = [
+const BY_SCRIPT: [(&str, &str); 14] = [
     (
         "vote-not-durable",
         "a_vote_is_durable_before_its_answer_leaves",
     ),
+    (
+        "vote-for-shorter-log",
+        "a_later_leader_holds_what_was_committed",
+    ),
+    (
+        "two-votes-in-one-term",
+        "a_voter_that_crashed_after_its_vote_votes_for_nobody_else",
+    ),
+    (
+        "append-without-check",
+        "a_follower_that_missed_several_terms_catches_up",
+    ),
+    (
+        "stale-append-truncates",
+        "a_short_or_old_append_truncates_nothing",
+    ),
+    (
+        "commit-past-proof",
+        "a_follower_commits_only_what_the_leader_proved",
+    ),
+    ("quorum-of-half", "a_deposed_leader_serves_no_read"),
     (
         "old-term-by-counting",
         "a_leader_counts_only_entries_of_its_term",
@@ -24,8 +45,20 @@ const BY_SCRIPT: [(&str, &str); 5] = [
         "an_acknowledgement_waits_for_the_contiguous_prefix",
     ),
     (
+        "earlier-life-unnoticed",
+        "a_read_of_an_earlier_life_is_not_answered_in_the_next",
+    ),
+    (
         "read-by-earlier-round",
         "a_read_is_confirmed_by_a_round_that_started_after_it",
+    ),
+    (
+        "read-before-own-term",
+        "no_read_before_the_first_entry_of_the_term_is_committed",
+    ),
+    (
+        "follower-reads-own-commit",
+        "a_follower_reads_at_an_index_that_its_leader_confirmed",
     ),
 ];
 

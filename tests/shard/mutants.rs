@@ -4,6 +4,22 @@
 
 use std::process::Command;
 
+/// Rule, test that stands guard.
+const BY_SCHEDULE: [(&str, &str); 3] = [
+    (
+        "next-from-table-alone",
+        "exactly_once::a_leader_whose_tail_is_on_disk_counts_it_before_it_takes_commands",
+    ),
+    (
+        "outputs-dropped-early",
+        "exactly_once::a_command_that_was_refused_when_it_was_applied_can_be_sent_again",
+    ),
+    (
+        "keep-alives-unwritten",
+        "sessions::a_session_that_is_heard_from_outlives_its_leaders",
+    ),
+];
+
 /// Runs one test, perhaps with a rule broken: did it pass?
 fn passes(mutant: Option<&str>, test: &str) -> bool {
     let program = std::env::current_exe().unwrap();
@@ -16,8 +32,9 @@ fn passes(mutant: Option<&str>, test: &str) -> bool {
 }
 
 #[test]
-fn a_number_from_the_table_alone_is_noticed() {
-    let test = "exactly_once::a_leader_whose_tail_is_on_disk_counts_it_before_it_takes_commands";
-    assert!(passes(None, test), "{test} fails with no rule broken");
-    assert!(!passes(Some("next-from-table-alone"), test));
+fn a_broken_rule_of_a_shard_turns_its_schedule_red() {
+    for (mutant, test) in BY_SCHEDULE {
+        assert!(passes(None, test), "{test} fails with no rule broken");
+        assert!(!passes(Some(mutant), test), "{test} allows {mutant}");
+    }
 }

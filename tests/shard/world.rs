@@ -425,6 +425,7 @@ impl Node {
             }
             is_first = false;
             shard.end_turn();
+            shard.check();
             if let Some(watched) = &mut self.watched {
                 watched.push(Turn::of(shard, &self.outbox));
             }

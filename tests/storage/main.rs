@@ -12,6 +12,9 @@ mod crash_points;
 mod damage;
 #[path = "model.rs"]
 mod model;
+#[cfg(feature = "mutants")]
+#[path = "mutants.rs"]
+mod mutants;
 #[path = "space.rs"]
 mod space;
 #[path = "workload.rs"]

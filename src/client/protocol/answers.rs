@@ -274,7 +274,7 @@ impl Protocol {
                 id: attached.session,
             });
         }
-        self.become_bound(key, connection, attached.attachment);
+        self.become_bound(key, connection, &attached);
         Ok(())
     }
 

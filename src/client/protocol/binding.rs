@@ -8,7 +8,7 @@ use crate::session::{Binding, Closing, Session, SessionKey};
 use margay_types::{GroupId, Index, NodeId, SequenceNumber, Term};
 use margay_wire::Refusal;
 use margay_wire::admin::{self, MapRequest};
-use margay_wire::client::{Attach, Attachment, Close, Command, Open};
+use margay_wire::client::{Attach, Attached, Close, Command, Open};
 
 /// Redirects that are followed at once; after that many in a row each one waits.
 const HOPS_AT_ONCE: u32 = 2;
@@ -246,8 +246,9 @@ impl Protocol {
         &mut self,
         key: SessionKey,
         connection: ConnectionId,
-        attachment: Attachment,
+        attached: &Attached,
     ) {
+        let attachment = attached.attachment;
         let interval_ns = self.keep_alive_interval_ns();
         let due_ns = self.now_ns + interval_ns;
         let Some(session) = self.sessions.get_mut(key) else {
@@ -256,6 +257,10 @@ impl Protocol {
         session.binding = Binding::Bound(connection, attachment);
         session.on_progress();
         session.sequencer.rewind_all();
+        #[cfg(feature = "mutants")]
+        session
+            .sequencer
+            .mistake_next(attached.session, attached.next);
         if let Some(link) = self.link_mut(connection) {
             link.attachments.insert(attachment.0, key);
             if link.keep_alive_at_ns == u64::MAX {

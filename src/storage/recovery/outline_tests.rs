@@ -137,6 +137,28 @@ fn batches_come_in_the_order_of_the_log_whatever_segment_they_stand_in() {
     assert_eq!(all_flaws(&disk), []);
 }
 
+/// Epochs never fall along a log: so what a life left behind a cut never comes back behind what a later one wrote.
+#[test]
+fn every_life_of_a_log_has_an_epoch_of_its_own() {
+    let disk = written(2);
+    for life in 2..=3 {
+        let recovery = RecoveryOptions {
+            log: LogOptions::small(),
+            process_life: ProcessLife::new(life),
+            peers: Peers::Some,
+        };
+        run(recover(disk.clone(), directory(), &recovery)).unwrap();
+    }
+    let places = outline(&disk).places;
+    let headers = places
+        .iter()
+        .filter_map(|place| read(&disk, place)?.header)
+        .map(|header| header.recovery_epoch);
+    let mut epochs: Vec<u64> = headers.collect();
+    epochs.dedup();
+    assert_eq!(epochs, [1, 2, 3]);
+}
+
 #[test]
 fn what_is_read_batch_by_batch_is_what_recovery_finds() {
     let disk = written(60);

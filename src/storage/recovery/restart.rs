@@ -27,6 +27,8 @@ use super::chain::{Chain, Link, LiveSegment, Look, WINDOW};
 use super::scan::FoundBatch;
 use super::{RecoveryError, RecoveryOptions};
 use crate::limits::{SEGMENT_HEADER_BYTES, SEGMENTS_MAX, WRITE_UNIT_BYTES};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, Term};
 use std::collections::BTreeMap;
 use std::io;
@@ -71,7 +73,14 @@ impl<D: Disk> LogFiles<D> {
         let mut roles = assign(chain, live);
         self.sync_tail(chain).await?;
         self.refresh_spares(&mut roles, live).await?;
-        let recovery_epoch = greatest_epoch(chain, live) + 1;
+        let epoch_max = greatest_epoch(chain, live);
+        #[cfg(feature = "mutants")]
+        let epoch_max = if mutant::is(Mutant::EpochNotRaised) {
+            epoch_max.saturating_sub(1)
+        } else {
+            epoch_max
+        };
+        let recovery_epoch = epoch_max + 1;
         let batch = self
             .write_restart(chain, &mut roles, recovery_epoch, options)
             .await?;
@@ -274,6 +283,10 @@ impl<D: Disk> LogFiles<D> {
                 &path,
                 io::ErrorKind::WriteZero.into(),
             ));
+        }
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::RestartUnsynced) {
+            return Ok(());
         }
         let synced = self.disk.sync(&file).await;
         synced.map_err(|error| StorageError::io("sync", &path, error))

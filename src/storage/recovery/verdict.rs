@@ -7,6 +7,8 @@ use super::super::payload::{Created, Head};
 use super::super::resume::ReplicaIdentity;
 use super::merge::{EntryFacts, FoundCheckpoint, Loss, Merged, Place};
 use margay_raft::{HardState, Position};
+#[cfg(feature = "mutants")]
+use margay_types::mutant::{self, Mutant};
 use margay_types::{GroupId, Index, Term};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -203,7 +205,10 @@ fn floor(
     if before == Index::ZERO {
         return (Position::ZERO, lowest);
     }
-    if before == released.index {
+    let is_told = before == released.index;
+    #[cfg(feature = "mutants")]
+    let is_told = is_told && !mutant::is(Mutant::FloorForgotten);
+    if is_told {
         return (released, lowest);
     }
     if lowest >= checkpoint.index {

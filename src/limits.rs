@@ -148,8 +148,8 @@ const _: () = assert!(
     APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
     "an append fits in a frame"
 );
-/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory, and while
-/// it goes on [`LOAD_SPAN_BYTES_MAX`] more.
+/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory, and
+/// while it goes on [`LOAD_SPAN_BYTES_MAX`] more.
 pub const LOADS_MAX: usize = 32;
 /// What such a read takes from a segment at once, unless one batch alone is larger.
 pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;

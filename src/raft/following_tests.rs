@@ -258,7 +258,7 @@ fn appends_that_no_legal_leader_sends_change_nothing() {
     }
 }
 
-/// The disk hangs, and the leader sends the same entry again and again: so many answers wait for the write, and no more.
+/// The disk hangs, and the leader sends the same entry again and again: so many answers wait, and no more.
 #[test]
 fn answers_that_wait_for_a_write_are_bounded() {
     let mut stage = Stage::follower(voters(&[1, 2, 3]), &[1]);

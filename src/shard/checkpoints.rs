@@ -160,8 +160,8 @@ impl Hosted {
             .set_wants_checkpoint(holds_room && would_take_it);
     }
 
-    /// This group keeps a log that takes no entries any more from freeing room: the entry that would ask for a checkpoint
-    /// cannot be taken either, and the reserve is there to take the checkpoint without it.
+    /// This group keeps a log that takes no entries any more from freeing room: the entry that would ask for a
+    /// checkpoint cannot be taken either, and the reserve is there to take the checkpoint without it.
     pub(crate) fn checkpoint_by_itself<S: Seams>(&mut self, means: &mut Means<S>) {
         let is_stuck = means.log.room() >= Room::Hard;
         if is_stuck && self.stopped.is_none() && !self.is_writing_checkpoint() {

@@ -108,10 +108,12 @@ mod tests {
         }
         fn set_peers(&mut self, _: &[PeerAddress]) {}
         fn send_sibling(&mut self, _: ShardId, message: SiblingMessage) {
-            match message.0 {
-                Word::Answer { bytes, .. } => self.answered_bytes += bytes.len(),
-                Word::Close(connection) => self.closed.push(connection),
-                other => panic!("only what is for clients leaves here: {other:?}"),
+            if let Word::Answer { bytes, .. } = &message.0 {
+                self.answered_bytes += bytes.len();
+            } else if let Word::Close(connection) = message.0 {
+                self.closed.push(connection);
+            } else {
+                panic!("only what is for clients leaves here: {message:?}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A node whose disk is full: a small file system of its own, in a file beside its data, which only its own process sees
-//! mounted.
+//! A node whose disk is full: a small file system of its own, in a file beside its data, which only its own process
+//! sees mounted.
 
 use crate::harness::{
     Cluster, Load, Node, Shape, after, eventually, is_root, name_spaces, replica, skip, text,
@@ -97,7 +97,7 @@ fn applied(node: &Node, group: GroupId) -> Result<margay_types::Index, String> {
 }
 
 /// The other follower is away, so that nothing can be let go of: the full node takes no more entries and says why, and
-/// starts again on the full disk. When the other one is back, it makes room by itself, on a disk that is full all along.
+/// starts again on the full disk. When the other one is back, it makes room by itself, on a disk that stays full.
 #[test]
 fn a_node_on_a_full_disk_restarts_and_goes_on_when_nobody_needs_what_it_holds() {
     let mut cluster = Cluster::with_groups(1);

@@ -1,4 +1,6 @@
-//! Every limit of the server that is not a setting, with the relations that must hold between them.
+//! Every limit of the server that is not a setting, with the relations that must hold between them. Those of sockets,
+//! mailboxes and threads stand in `runtime::limits`; those of sessions are a group's own, in `margay_machine::Limits`;
+//! those of members and nodes where their formats are, in `margay_raft` and `margay_wire`.
 //!
 //! Numbers that end up in files (`*_BYTES_MAX` of batches, directories and records) are frozen: a smaller one
 //! would refuse what an earlier version wrote. The others may be tuned; the assertions say how far.
@@ -91,10 +93,6 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES + 4 * KIB <= RECORD_BYTES_MAX);
 pub const CHECKPOINT_TRIGGER_BYTES: u64 = 64 * MIB as u64;
 /// Replicas of one node at most.
 pub const GROUPS_PER_NODE_MAX: usize = 16_384;
-/// Voters of a group at most.
-pub const VOTERS_MAX: usize = 7;
-/// Members of a group at most, learners included.
-pub const MEMBERS_MAX: usize = 16;
 /// Logs that a node's manifest can list: those of the shards, and of earlier placements.
 pub const LOGS_MAX: usize = 256;
 /// Shards of a node at most: its genesis says how many it has.
@@ -118,42 +116,21 @@ pub const PROPOSAL_BYTES_MAX: usize = 64 * MIB;
 /// The oldest of these may be as old as this. While it is older, nothing more is taken: what waits longer is of no use
 /// any more to whoever sent it, and a queue in front of a slow disk is as long as one in front of a fast one.
 pub const PROPOSAL_MS_MAX: u64 = 500;
-/// Sessions of one group.
-pub const SESSIONS_PER_GROUP_MAX: usize = 200_000;
 /// Sessions attached to one connection.
 pub const SESSIONS_PER_CONNECTION_MAX: usize = 65_536;
-/// Commands of one session under way.
-pub const SESSION_WINDOW: usize = 1_024;
-const _: () = assert!(
-    SESSION_WINDOW <= u16::MAX as usize,
-    "the distance in a command has 16 bits"
-);
-/// Outputs that one session may have cached.
-pub const SESSION_CACHE_BYTES_MAX: usize = 4 * MIB;
-/// Outputs that all sessions of a group may have cached.
-pub const GROUP_CACHE_BYTES_MAX: usize = 256 * MIB;
-/// Largest event.
-pub const EVENT_BYTES_MAX: usize = 64 * KIB;
-/// Events of one session that it has not acknowledged.
-pub const PENDING_EVENTS_MAX: usize = 1_024;
-/// Bytes of these.
-pub const PENDING_EVENT_BYTES_MAX: usize = MIB;
-/// Timers or expiries that one entry carries out.
-pub const DUE_PER_ENTRY_MAX: usize = 256;
-/// Sessions that one entry refreshes.
-pub const REFRESHES_PER_ENTRY_MAX: usize = 16_384;
-const _: () = assert!(REFRESHES_PER_ENTRY_MAX * 24 <= COMMAND_BYTES_MAX);
+/// Sessions attached to all connections of a shard; one that is attached to two connections counts twice.
+pub const ATTACHMENTS_MAX: usize = 1 << 20;
+const _: () = assert!(SESSIONS_PER_CONNECTION_MAX <= ATTACHMENTS_MAX);
 /// Reads of one group that wait.
 pub const WAITING_READS_MAX: usize = 16_384;
+/// Bytes of what they ask.
+pub const WAITING_READ_BYTES_MAX: usize = 64 * MIB;
+const _: () = assert!(
+    FRAME_BYTES_MAX <= WAITING_READ_BYTES_MAX,
+    "any read can wait alone"
+);
 /// How long a read waits.
 pub const WAITING_READ_MS: u64 = 1_000;
-
-/// Connections of one shard.
-pub const CONNECTIONS_MAX: usize = 8_192;
-/// Time that a connection has for its hello.
-pub const HANDSHAKE_MS: u64 = 2_000;
-/// Messages in a mailbox between cores.
-pub const MAILBOX_MESSAGES: usize = 4_096;
 
 /// A tick of the shard's clock, in which the core counts its timeouts.
 pub const TICK_NS: u64 = 10_000_000;
@@ -171,8 +148,13 @@ const _: () = assert!(
     APPEND_BYTES_MAX + 4 * KIB <= FRAME_BYTES_MAX,
     "an append fits in a frame"
 );
-/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory.
+/// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory, and
+/// while it goes on [`LOAD_SPAN_BYTES_MAX`] more.
 pub const LOADS_MAX: usize = 32;
+/// What such a read takes from a segment at once, unless one batch alone is larger.
+pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
+/// Bytes between two batches that are read along, because another read would take longer.
+pub const LOAD_GAP_BYTES_MAX: usize = 64 * KIB;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
 pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
 /// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those
@@ -204,6 +186,8 @@ pub const GROUPS_PER_KEYSPACE_MAX: u32 = 2_048;
 pub const REPLICAS_DEFAULT: u16 = 3;
 /// With more segments than this in use, whoever holds the oldest is asked for a checkpoint: an idle group holds none.
 pub const SEGMENTS_BEFORE_CHECKPOINT: usize = 3;
+/// The same when no segment can be made and few are left: all but the one that is written, however small the disk.
+pub const SEGMENTS_BEFORE_CHECKPOINT_WHEN_SHORT: usize = 1;
 /// Requests of one group that wait for an entry under way, duplicates that attached themselves included.
 pub const WAITERS_MAX: usize = 2 * PROPOSALS_MAX;
 /// For so many ticks a stopping shard waits for others to take over what it leads.
@@ -229,7 +213,17 @@ pub const REGISTERED_BLOCKS: u16 = 2;
 /// Bytes of frames that hopped to another shard of the node, and that it has not taken; past it no request hops there.
 pub const HOP_BYTES_MAX: usize = 8 * MIB;
 const _: () = assert!(FRAME_BYTES_MAX <= HOP_BYTES_MAX, "any frame can hop");
-/// Questions of operators under way that all shards of a node must be asked for.
+/// Bytes of answers for clients of another shard of the node, and that it has not taken. Past it who waits for another
+/// one loses its connection, as whoever does not read does.
+pub const HOP_ANSWER_BYTES_MAX: usize = 64 * MIB;
+/// Answers that were taken are told to the shard that gave them in parts of this size: each one would wake it.
+pub const HOP_ANSWER_BYTES_TOLD: usize = HOP_ANSWER_BYTES_MAX / 8;
+const _: () = assert!(
+    HOP_ANSWER_BYTES_TOLD + FRAME_BYTES_MAX <= HOP_ANSWER_BYTES_MAX,
+    "any answer finds room when all others are taken"
+);
+/// Questions of operators under way that all shards of a node must be asked for; and those that one shard has not
+/// answered, however long it hangs.
 pub const SURVEYS_MAX: usize = 256;
 /// So many ticks a shard has to answer one.
 pub const SURVEY_TICKS: u64 = 100;

@@ -11,6 +11,7 @@
 //! * `codes` — a code in a message can be looked up.
 //! * `manifests` — dependencies have reasons, pure crates stay pure.
 //! * `reachable` — no file lies beside the tree of modules.
+//! * `limits` — a limit is looked at.
 
 #[path = "tidy/source.rs"]
 mod source;
@@ -32,3 +33,6 @@ mod manifests;
 
 #[path = "tidy/reachable.rs"]
 mod reachable;
+
+#[path = "tidy/limits.rs"]
+mod limits;

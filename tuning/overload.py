@@ -19,6 +19,7 @@ either version of the cpu controller.
 import argparse
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -76,9 +77,29 @@ class Group:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that the kernel gives to no outgoing connection: a node that is started again finds it free."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                port = random.randrange(20_000, 32_000)
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def wait_until_free(address):
+    """The kernel lets go of the sockets of a ring some time after its process was killed."""
+    host, port = address.split(":")
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, int(port)))
+                return
+            except OSError:
+                time.sleep(0.05)
+    sys.exit(f"{address} stays in use")
 
 
 class Node:
@@ -94,6 +115,7 @@ class Node:
         run_to_end([margay, "format", "--data", self.data])
 
     def start(self):
+        wait_until_free(self.address)
         command = [self.margay, "run", "--cores", "anywhere:1", "--data", str(self.data)]
         command += ["--set", f"listen={self.address}"]
         for setting in self.settings:

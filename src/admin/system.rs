@@ -271,3 +271,32 @@ impl Residual for System {
         system
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use margay_types::Index;
+
+    #[test]
+    fn a_keyspace_takes_so_many_groups_and_all_together_as_many_as_a_node_may_have() {
+        let mut system = System::new(Founding::default());
+        assert_eq!(system.groups_max(), GROUPS_PER_KEYSPACE_MAX);
+        let node_max = u32::try_from(GROUPS_PER_NODE_MAX).unwrap();
+        // Group 0 is one of them.
+        let creation = Creation {
+            group: GroupId::new(1),
+            created: Index::ZERO,
+            keyspace: String::new(),
+            machine: String::new(),
+            machine_version: 0,
+            options: Vec::new(),
+            members: Vec::new(),
+        };
+        for number in 1..node_max - 1 {
+            system.groups.insert(number, creation.clone());
+        }
+        assert_eq!(system.groups_max(), 1);
+        system.groups.insert(node_max - 1, creation);
+        assert_eq!(system.groups_max(), 0);
+    }
+}

@@ -23,11 +23,11 @@ use super::runtime_failure::runtime_failure;
 use super::survey::Survey;
 use super::version::version;
 use crate::codes::{Code, Exit, Failure};
-use crate::limits::VOTERS_MAX;
 use crate::runtime::Signals;
 use clap::Args;
 use margay_client::operator::{Deadline, PAUSE, ask, keyspace_create};
 use margay_wire::admin::{KeyspaceCreate, KeyspaceCreated, KeyspaceRefusal, NodeInfoRequest};
+use margay_wire::genesis::NODES_MAX;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,14 +47,14 @@ const START_TIME: Duration = Duration::from_secs(60);
 /// How often nodes that ended are looked for.
 const WATCH_PAUSE: Duration = Duration::from_millis(200);
 /// Above it there are fewer ports than nodes may have.
-const PORT_MAX: i64 = u16::MAX as i64 - VOTERS_MAX as i64;
+const PORT_MAX: i64 = u16::MAX as i64 - NODES_MAX as i64;
 
 /// Run a cluster on this machine, in the foreground, until Ctrl-C
 #[derive(Args, Debug)]
 pub(super) struct Dev {
     /// How many nodes [default: 3]
     #[arg(short = 'n', long = "nodes", value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=VOTERS_MAX as i64))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=NODES_MAX as i64))]
     nodes: Option<u16>,
 
     /// Folder to keep the cluster in and find it again; else it is temporary

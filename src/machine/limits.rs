@@ -10,6 +10,17 @@ pub const OUTPUT_OVERHEAD_BYTES: u64 = 72;
 /// Most ended sessions that are remembered, so that a late client learns how its session ended.
 pub const ENDED_SESSIONS_MAX: usize = 4_096;
 
+/// Commands of a session that were issued and not acknowledged, at first; as wide as the distance in a command.
+const SESSION_WINDOW: u16 = 1_024;
+/// Sessions of a group, at first.
+const SESSIONS_MAX: u32 = 200_000;
+/// Bytes of outputs kept for one session, at first.
+const SESSION_CACHE_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of outputs kept for all sessions of a group, at first.
+const GROUP_CACHE_BYTES_MAX: u64 = 256 << 20;
+/// Largest output, at first.
+const OUTPUT_BYTES_MAX: u32 = 64 << 10;
+
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -28,11 +39,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            window: 1_024,
-            sessions_max: 200_000,
-            session_cache_bytes_max: 4 << 20,
-            group_cache_bytes_max: 256 << 20,
-            output_bytes_max: 64 << 10,
+            window: SESSION_WINDOW,
+            sessions_max: SESSIONS_MAX,
+            session_cache_bytes_max: SESSION_CACHE_BYTES_MAX,
+            group_cache_bytes_max: GROUP_CACHE_BYTES_MAX,
+            output_bytes_max: OUTPUT_BYTES_MAX,
         }
     }
 }

@@ -75,7 +75,8 @@ impl Replica {
     }
 
     /// Last entry that is proven to agree with this term's leader.
-    pub(crate) fn proven(&self) -> Index {
+    #[must_use]
+    pub fn proven(&self) -> Index {
         match &self.role {
             RoleState::Follower(follower) => follower.proven,
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => self.commit_index,

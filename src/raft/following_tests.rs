@@ -1,5 +1,6 @@
 use super::*;
 use crate::effects::WriteId;
+use crate::replica::HELD_MESSAGES_MAX;
 use crate::stage::*;
 use crate::types::Term;
 
@@ -255,4 +256,19 @@ fn appends_that_no_legal_leader_sends_change_nothing() {
         assert_eq!(stage.take(), [], "{append:?} {entries:?}");
         assert_eq!(stage.replica.term(), Term::new(1));
     }
+}
+
+/// The disk hangs, and the leader sends the same entry again and again: so many answers wait, and no more.
+#[test]
+fn answers_that_wait_for_a_write_are_bounded() {
+    let mut stage = Stage::follower(voters(&[1, 2, 3]), &[1]);
+    let again = append(1, position(1, 1), 2, 0);
+    for _ in 0..2 * HELD_MESSAGES_MAX {
+        stage.on_append(2, again, &[command(1, 2)]);
+    }
+    assert_eq!(stage.replica.held.len(), HELD_MESSAGES_MAX);
+    stage.take();
+    stage.write_all();
+    assert_eq!(stage.take_sent().len(), 1, "one proves what all would");
+    assert_eq!(stage.replica.held.len(), 0);
 }

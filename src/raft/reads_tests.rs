@@ -223,3 +223,28 @@ fn a_question_of_an_earlier_life_is_not_answered_into_the_next() {
     let is_answer = |(_, it): &(u16, Message)| matches!(it, Message::ReadIndexResponse(_));
     assert!(!stage.take_sent().iter().any(is_answer));
 }
+
+#[test]
+fn more_reads_than_a_leader_keeps_are_refused_whoever_asks() {
+    let mut stage = Stage::settled_leader(voters(&[1, 2, 3]), &[1]);
+    let most = READS_WAITING_MAX as u64;
+    (1..=most).for_each(|number| read(&mut stage, number));
+    assert_eq!(answers(stage.take()), []);
+    read(&mut stage, most + 1);
+    let refused = refused(ReadId(most + 1), ReadRefusal::LeadershipLost);
+    assert_eq!(answers(stage.take()), [refused]);
+    stage.step(2, question(2, 7));
+    assert_eq!(stage.take_sent(), [(2, answer(2, 7, None))]);
+}
+
+#[test]
+fn more_reads_than_a_follower_keeps_are_refused() {
+    let mut stage = Stage::follower(voters(&[1, 2, 3]), &[1, 1]);
+    stage.on_append(2, append(1, position(1, 2), 2, 0), &[]);
+    let most = READS_WAITING_MAX as u64;
+    (1..=most).for_each(|number| read(&mut stage, number));
+    assert_eq!(answers(stage.take()), []);
+    read(&mut stage, most + 1);
+    let refused = refused(ReadId(most + 1), ReadRefusal::LeadershipLost);
+    assert_eq!(stage.take(), [refused], "and the leader is not asked");
+}

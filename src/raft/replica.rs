@@ -27,7 +27,7 @@ use margay_types::Random;
 use margay_types::mutant::{self, Mutant};
 
 /// Most messages that wait for writes. More come only while the disk hangs; they are dropped, as a network may.
-const HELD_MESSAGES_MAX: usize = 4096;
+pub(crate) const HELD_MESSAGES_MAX: usize = 4_096;
 
 /// What recovery found, or a blank replica.
 #[derive(Clone, Debug, Default)]

@@ -91,6 +91,11 @@ const _: () = assert!(
 );
 
 const _: () = assert!(
+    margay_wire::genesis::NAME_BYTES_MAX == crate::limits::CLUSTER_NAME_BYTES_MAX,
+    "a manifest takes the name that a genesis gives"
+);
+
+const _: () = assert!(
     margay_wire::FRAME_BYTES_MAX == crate::limits::FRAME_BYTES_MAX,
     "what the wire takes is what the log is made for"
 );

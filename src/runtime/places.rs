@@ -64,3 +64,23 @@ impl Network {
         oldest_first.find(is_silent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::NetworkLimits;
+    use super::super::outbox::Outgoing;
+    use super::*;
+    use margay_types::ShardId;
+
+    #[test]
+    fn so_many_sockets_wait_for_a_shard_that_recovers_and_no_more() {
+        let limits = |clients_max| NetworkLimits {
+            clients_max,
+            handshake_timeout_ns: 1,
+        };
+        let network = |limits| Network::new(ShardId::FIRST, Outgoing::new(1), limits, 1);
+        let many = network(limits(8_192));
+        assert!(many.may_wait(EARLY_SOCKETS_MAX - 1));
+        assert!(!many.may_wait(EARLY_SOCKETS_MAX));
+    }
+}

@@ -3,7 +3,7 @@
 //! A session is checked once, when it is attached; every later frame carries the attachment's number, a plain
 //! name in the connection's table. A connection that closes takes its attachments with it; the sessions live on.
 
-use crate::limits::SESSIONS_PER_CONNECTION_MAX;
+use crate::limits::{ATTACHMENTS_MAX, SESSIONS_PER_CONNECTION_MAX};
 use crate::shard::outbox::ConnectionId;
 use margay_types::{ClientId, GroupId, SessionId, ShardId};
 use margay_wire::client::Attachment as AttachmentNumber;
@@ -45,6 +45,8 @@ struct Table {
 #[derive(Debug)]
 pub(crate) struct Attachments {
     connections: BTreeMap<ConnectionId, Table>,
+    /// Of all connections.
+    count: usize,
     shard: ShardId,
     shard_count: u16,
 }
@@ -54,6 +56,7 @@ impl Attachments {
     pub(crate) const fn new(shard: ShardId, shard_count: u16) -> Self {
         Self {
             connections: BTreeMap::new(),
+            count: 0,
             shard,
             shard_count,
         }
@@ -89,9 +92,11 @@ impl Attachments {
         }
         let step = u32::from(self.shard_count);
         let is_used_up = table.next >= AttachmentNumber::NONE.0 - step;
-        if is_used_up || table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX {
+        let is_full = table.attachments.len() >= SESSIONS_PER_CONNECTION_MAX;
+        if is_used_up || is_full || self.count >= ATTACHMENTS_MAX {
             return Err(NotAttached::TooMany);
         }
+        self.count += 1;
         let number = table.next;
         table.next += step;
         table.attachments.insert(number, attachment);
@@ -105,6 +110,7 @@ impl Attachments {
             && let Some(number) = table.numbers.remove(&(group, session))
         {
             table.attachments.remove(&number);
+            self.count -= 1;
         }
     }
 
@@ -116,7 +122,9 @@ impl Attachments {
 
     /// The connection is gone.
     pub(crate) fn on_closed(&mut self, connection: ConnectionId) {
-        self.connections.remove(&connection);
+        if let Some(table) = self.connections.remove(&connection) {
+            self.count -= table.attachments.len();
+        }
     }
 
     /// Connections of clients and operators whose sockets are at this shard.
@@ -190,6 +198,35 @@ mod tests {
         assert_eq!(beyond, Err(NotAttached::TooMany));
         attachments.detach(connection, GroupId::new(3), SessionId::new(1));
         assert!(attachments.attach(connection, attachment(most + 1)).is_ok());
+    }
+
+    /// Sixteen connections with as many sessions as one may carry fill a shard.
+    #[test]
+    fn all_connections_of_a_shard_carry_so_many_sessions_and_no_more() {
+        let mut attachments = Attachments::new(ShardId::FIRST, 1);
+        let attachment = |number| Attachment {
+            group: GroupId::new(3),
+            session: SessionId::new(number),
+            client: ClientId::ZERO,
+        };
+        let most = (ATTACHMENTS_MAX / SESSIONS_PER_CONNECTION_MAX) as u64;
+        for number in 1..=most + 1 {
+            attachments.on_open(connection(number));
+        }
+        for number in 1..=most {
+            for session in 1..=SESSIONS_PER_CONNECTION_MAX as u64 {
+                let attached = attachments.attach(connection(number), attachment(session));
+                assert!(attached.is_ok());
+            }
+        }
+        let beyond = connection(most + 1);
+        let refused = attachments.attach(beyond, attachment(1));
+        assert_eq!(refused, Err(NotAttached::TooMany));
+        attachments.detach(connection(1), GroupId::new(3), SessionId::new(1));
+        assert!(attachments.attach(beyond, attachment(1)).is_ok());
+        assert!(attachments.attach(beyond, attachment(2)).is_err());
+        attachments.on_closed(connection(2));
+        assert!(attachments.attach(beyond, attachment(2)).is_ok());
     }
 
     #[test]

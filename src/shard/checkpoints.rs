@@ -8,7 +8,7 @@
 //!
 //! The stream is the birth of the group, the members in force at C, and the machine's host part. All replicas take
 //! their checkpoints at the same indexes, because the entry is in the log; a replica that still writes an earlier one
-//! skips it.
+//! skips it. Only one whose log takes no entries any more cannot wait for that one, and takes a checkpoint by itself.
 //!
 //! Until refills exist nothing goes that some member does not have durably.
 
@@ -18,7 +18,7 @@ use crate::shard::birth::Description;
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::storage::payload::{CHUNK_HEADER_BYTES, CheckpointPointer, ChunkHeader, Created, Tail};
-use crate::storage::record;
+use crate::storage::{Room, record};
 use margay_raft::{Configuration, EntryKind, Position};
 use margay_types::{Incarnation, Index, ReplicaNumber};
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,19 @@ impl Hosted {
         let would_take_it = is_current && self.stopped.is_none() && !self.is_writing_checkpoint();
         self.replica
             .set_wants_checkpoint(holds_room && would_take_it);
+    }
+
+    /// This group keeps a log that takes no entries any more from freeing room: the entry that would ask for a
+    /// checkpoint cannot be taken either, and the reserve is there to take the checkpoint without it.
+    pub(crate) fn checkpoint_by_itself<S: Seams>(&mut self, means: &mut Means<S>) {
+        let is_stuck = means.log.room() >= Room::Hard;
+        if is_stuck && self.stopped.is_none() && !self.is_writing_checkpoint() {
+            self.begin_checkpoint(Position {
+                term: self.host.term(),
+                index: self.host.applied_index(),
+            });
+            self.touch(means);
+        }
     }
 
     /// The entry that asks for a checkpoint was applied: the state is taken as it is here.

@@ -320,6 +320,9 @@ impl Hosted {
         self.hand_over_if_stopped(means);
         self.release_entries(means);
         self.go_on_with_checkpoint(means);
+        if holds_room {
+            self.checkpoint_by_itself(means);
+        }
         let reign = self.reign.as_mut();
         let is_asked = reign.is_some_and(|reign| std::mem::take(&mut reign.asked_for_checkpoint));
         if self.wants_checkpoint(holds_room || is_asked) {

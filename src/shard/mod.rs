@@ -35,6 +35,7 @@ mod checkpoints;
 mod clients;
 pub mod clock;
 mod cold;
+mod crossing;
 mod driver;
 mod exit;
 mod health;

@@ -265,6 +265,7 @@ impl<S: Seams> Shard<S> {
         // A follower without room drops the append, as a network may: it counts as lagging until there is room.
         let log = &mut self.means.log;
         if !records.is_empty() && (log.room() >= Room::Hard || !log.has_room(records.len())) {
+            hosted.on_append_without_room(&mut self.means, envelope.from, &append);
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();
@@ -281,6 +282,72 @@ impl<S: Seams> Shard<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::outbox::ConnectionId;
+    use crate::shard::siblings::SiblingMessage;
+    use margay_raft::message::ReadIndex;
+    use margay_types::{ReplicaNumber, Term};
+
+    const NODE: NodeId = NodeId::new(2);
+    const GROUP: GroupId = GroupId::new(3);
+    const PEER: PeerId = PeerId {
+        node: NODE,
+        shard: ShardId::FIRST,
+    };
+
+    /// A peer that takes nothing.
+    #[derive(Default)]
+    struct Stuck {
+        backlog_bytes: u64,
+    }
+
+    impl Outbox for Stuck {
+        fn send_client(&mut self, _: ConnectionId, _: &[u8]) {}
+        fn send_peer(&mut self, _: PeerId, bytes: &[u8]) {
+            self.backlog_bytes += bytes.len() as u64;
+        }
+        fn send_peer_records(&mut self, _: PeerId, records: Slice) {
+            self.backlog_bytes += records.len() as u64;
+        }
+        fn peer_backlog_bytes(&self, _: PeerId) -> u64 {
+            self.backlog_bytes
+        }
+        fn close(&mut self, _: ConnectionId) {}
+        fn set_peers(&mut self, _: &[PeerAddress]) {}
+        fn send_sibling(&mut self, _: ShardId, _: SiblingMessage) {}
+    }
+
+    /// Appends stop at the window; what is small goes on up to twice that, and is lost then.
+    #[test]
+    fn what_waits_for_a_peer_that_takes_nothing_is_bounded() {
+        let envelope = Envelope {
+            group: GROUP,
+            from: ReplicaNumber::new(1),
+            to: ReplicaNumber::new(2),
+        };
+        let mut peers = Peers::default();
+        let mut outbox = Stuck::default();
+        peers.on_up(PEER);
+        assert!(peers.can_append(NODE, GROUP, &outbox));
+        outbox.backlog_bytes = FOLLOWER_WINDOW_BYTES as u64;
+        assert!(!peers.can_append(NODE, GROUP, &outbox));
+        let question = Message::ReadIndex(ReadIndex {
+            term: Term::new(1),
+            request: 1,
+        });
+        let mut before = 0;
+        while outbox.backlog_bytes > before {
+            before = outbox.backlog_bytes;
+            (0..1_000).for_each(|_| peers.send(NODE, envelope, &question));
+            peers.flush(&mut outbox);
+        }
+        assert!((PEER_BACKLOG_BYTES_MAX..2 * PEER_BACKLOG_BYTES_MAX).contains(&before));
+        outbox.backlog_bytes = 0;
+        peers.flush(&mut outbox);
+        assert_eq!(outbox.backlog_bytes, 0, "what was lost does not gather");
+        peers.send(NODE, envelope, &question);
+        peers.flush(&mut outbox);
+        assert!(outbox.backlog_bytes > 0);
+    }
 
     /// Whatever the two counts are, each group's two shards keep a connection, from both sides.
     #[test]

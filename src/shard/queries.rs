@@ -9,7 +9,10 @@
 //! A question is answered from the state as it is when its index is applied. One that waits too long is refused: the
 //! asker may try elsewhere.
 
-use crate::limits::{NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, WAITING_READ_MS, WAITING_READS_MAX};
+use crate::limits::{
+    NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS, WAITING_READ_BYTES_MAX, WAITING_READ_MS,
+    WAITING_READS_MAX,
+};
 use crate::shard::Seams;
 use crate::shard::applying;
 use crate::shard::hosted::Hosted;
@@ -65,6 +68,8 @@ pub(crate) struct Reads {
     unconfirmed: BTreeMap<ReadId, Question>,
     /// Until their index is applied, by that index.
     confirmed: BTreeMap<(Index, ReadId), Question>,
+    /// What they all ask.
+    bytes: usize,
     last: u64,
 }
 
@@ -77,6 +82,11 @@ impl Reads {
     /// How many wait.
     pub(crate) fn count(&self) -> usize {
         self.unconfirmed.len() + self.confirmed.len()
+    }
+
+    /// Is there room for a question of so many bytes?
+    fn has_room(&self, bytes: usize) -> bool {
+        self.count() < WAITING_READS_MAX && self.bytes + bytes <= WAITING_READ_BYTES_MAX
     }
 
     fn next_id(&mut self) -> ReadId {
@@ -102,6 +112,7 @@ impl Reads {
             .split_off(&(host.applied_index().next(), ReadId(0)));
         for (key, question) in std::mem::replace(&mut self.confirmed, behind) {
             if question.is_due(host) {
+                self.bytes -= question.payload.len();
                 answer(host, term, means, &question);
             } else {
                 self.confirmed.insert(key, question);
@@ -120,12 +131,14 @@ impl Reads {
             .unconfirmed
             .extract_if(.., |_, question| is_late(question))
         {
+            self.bytes -= late.payload.len();
             means.refuse(late.to, head, &refusal);
         }
         for (_, late) in self
             .confirmed
             .extract_if(.., |_, question| is_late(question))
         {
+            self.bytes -= late.payload.len();
             means.refuse(late.to, head, &refusal);
         }
     }
@@ -189,7 +202,7 @@ impl Hosted {
         session: Option<SessionId>,
         query: &Query<'_>,
     ) {
-        if self.reads.count() >= WAITING_READS_MAX {
+        if !self.reads.has_room(query.payload.len()) {
             let refusal = Refusal::Overloaded {
                 retry_after_ms: OVERLOADED_RETRY_MS,
             };
@@ -218,6 +231,7 @@ impl Hosted {
             deadline_ns: means.now_ns + WAITING_READ_MS * 1_000_000,
         };
         let read = self.reads.next_id();
+        self.reads.bytes += question.payload.len();
         match query.level {
             QueryLevel::Causal | QueryLevel::Sequential => {
                 self.reads
@@ -237,6 +251,7 @@ impl Hosted {
     /// The core cannot confirm a read now.
     pub(crate) fn on_read_refused<S: Seams>(&mut self, means: &mut Means<S>, read: ReadId) {
         if let Some(question) = self.reads.unconfirmed.remove(&read) {
+            self.reads.bytes -= question.payload.len();
             let refusal = self.not_leader();
             means.refuse(question.to, self.head(), &refusal);
         }

@@ -3,7 +3,6 @@
 //! Opening and closing go through the log. A keep-alive does not: the leader gathers them and writes one refresh entry
 //! per quarter of the shortest timeout. An expiry is a proposal, decided when it is applied.
 
-use crate::limits::{DUE_PER_ENTRY_MAX, REFRESHES_PER_ENTRY_MAX};
 use crate::shard::Seams;
 use crate::shard::attachments::Attachment;
 use crate::shard::hosted::Hosted;
@@ -13,7 +12,8 @@ use crate::shard::upkeep;
 use crate::shard::waiters::Requester;
 use crate::storage::record;
 use margay_machine::{
-    Open, Refresh, SESSION_TIMEOUT_MS_MAX, SESSION_TIMEOUT_MS_MIN, SessionNumber,
+    EXPIRIES_PER_ENTRY_MAX, Open, REFRESHES_PER_ENTRY_MAX, Refresh, SESSION_TIMEOUT_MS_MAX,
+    SESSION_TIMEOUT_MS_MIN, SessionNumber,
 };
 use margay_raft::EntryKind;
 use margay_types::SequenceNumber;
@@ -232,7 +232,7 @@ impl Hosted {
         }
         let mut due = Vec::new();
         self.host
-            .due_for_expiry(now, DUE_PER_ENTRY_MAX, &reign.keep_alives, &mut due);
+            .due_for_expiry(now, EXPIRIES_PER_ENTRY_MAX, &reign.keep_alives, &mut due);
         let expired: Vec<SessionNumber> = due.into_iter().map(SessionNumber::new).collect();
         if !refreshes.is_empty() {
             self.append_housekeeping(means, EntryKind::Refresh, refreshes.as_bytes());

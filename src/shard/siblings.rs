@@ -10,9 +10,12 @@
 //!
 //! Shards share nothing. Shard 0 has group 0 and the node's manifest; what the others need to know of these it says.
 
-use crate::limits::{HOP_BYTES_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS};
+use crate::limits::{
+    HOP_ANSWER_BYTES_TOLD, HOP_BYTES_MAX, NOT_READY_RETRY_MS, OVERLOADED_RETRY_MS,
+};
 use crate::shard::Seams;
 use crate::shard::birth::Birth;
+use crate::shard::crossing::Crossing;
 use crate::shard::outbox::{ConnectionId, Outbox};
 use crate::shard::shard::Shard;
 use crate::shard::surveys::{Part, Question};
@@ -46,8 +49,8 @@ pub(crate) enum Word {
         /// The whole frame.
         bytes: Vec<u8>,
     },
-    /// So many bytes of frames were taken: others may hop.
-    Taken(usize),
+    /// So much was taken: more may cross.
+    Taken(Taken),
     /// A client of the sender is gone.
     Gone(ConnectionId),
     /// Frames for a client that is connected to the receiver.
@@ -88,19 +91,45 @@ pub(crate) enum Word {
     },
 }
 
+/// Bytes that a shard took from another one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    requests: usize,
+    answers: usize,
+}
+
+impl Taken {
+    /// A request that hopped is waited for; answers are many.
+    const fn must_be_told(&self) -> bool {
+        self.requests > 0 || self.answers >= HOP_ANSWER_BYTES_TOLD
+    }
+}
+
 /// What a shard knows of its siblings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Siblings {
     /// Those that serve.
     ready: BTreeSet<ShardId>,
     /// To which shards frames of a connection have hopped: they are told when it ends.
     hopped: BTreeMap<ConnectionId, BTreeSet<ShardId>>,
     /// Bytes of frames that hopped to a shard, and that it has not taken.
-    under_way: BTreeMap<ShardId, usize>,
-    /// Bytes of frames taken in this turn, by the shard that they came from.
-    taken: BTreeMap<ShardId, usize>,
+    requests: Crossing,
+    /// What was taken and not told, by the shard that it came from.
+    taken: BTreeMap<ShardId, Taken>,
     /// Requests that came in through another shard.
     pub(crate) hopped_requests: u64,
+}
+
+impl Default for Siblings {
+    fn default() -> Self {
+        Self {
+            ready: BTreeSet::new(),
+            hopped: BTreeMap::new(),
+            requests: Crossing::new(HOP_BYTES_MAX),
+            taken: BTreeMap::new(),
+            hopped_requests: 0,
+        }
+    }
 }
 
 /// Where a frame belongs.
@@ -141,17 +170,18 @@ impl<S: Seams> Shard<S> {
                 self.siblings.ready.insert(from);
             }
             Word::Frame { connection, bytes } => {
-                *self.siblings.taken.entry(from).or_default() += bytes.len();
+                self.siblings.taken.entry(from).or_default().requests += bytes.len();
                 self.on_hopped(connection, &bytes);
             }
-            Word::Taken(bytes) => {
-                let under_way = self.siblings.under_way.entry(from).or_default();
-                *under_way = under_way
-                    .checked_sub(bytes)
-                    .expect("no more is taken than has hopped");
+            Word::Taken(taken) => {
+                self.siblings.requests.on_taken(from, taken.requests);
+                self.means.outbox.on_answers_taken(from, taken.answers);
             }
             Word::Gone(connection) => self.means.attachments.on_closed(connection),
-            Word::Answer { connection, bytes } => self.means.send_client(connection, &bytes),
+            Word::Answer { connection, bytes } => {
+                self.siblings.taken.entry(from).or_default().answers += bytes.len();
+                self.means.send_client(connection, &bytes);
+            }
             Word::Close(connection) => self.means.outbox.close(connection),
             Word::Membership { manifest, nodes } => {
                 self.means.node = manifest.node;
@@ -183,9 +213,10 @@ impl<S: Seams> Shard<S> {
 
     /// The turn ends: whoever sent frames may send more.
     pub(crate) fn tell_taken(&mut self) {
-        for (shard, bytes) in std::mem::take(&mut self.siblings.taken) {
+        let taken = &mut self.siblings.taken;
+        for (shard, taken) in taken.extract_if(.., |_, taken| taken.must_be_told()) {
             self.means
-                .send_sibling(shard, SiblingMessage(Word::Taken(bytes)));
+                .send_sibling(shard, SiblingMessage(Word::Taken(taken)));
         }
     }
 
@@ -245,13 +276,11 @@ impl<S: Seams> Shard<S> {
                 retry_after_ms: NOT_READY_RETRY_MS,
             });
         }
-        let under_way = self.siblings.under_way.entry(shard).or_default();
-        if *under_way + bytes.len() > HOP_BYTES_MAX {
+        if !self.siblings.requests.try_cross(shard, bytes.len()) {
             return Err(Refusal::Overloaded {
                 retry_after_ms: OVERLOADED_RETRY_MS,
             });
         }
-        *under_way += bytes.len();
         self.siblings
             .hopped
             .entry(connection)

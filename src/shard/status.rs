@@ -173,3 +173,19 @@ fn role(role: Role, is_voter: bool) -> ReplicaRole {
         Role::Leader => ReplicaRole::Leader,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use margay_types::GroupId;
+
+    #[test]
+    fn a_page_has_so_many_groups_whatever_is_asked() {
+        let asked = |groups_max| StatusRequest {
+            from_group: GroupId::SYSTEM,
+            groups_max,
+        };
+        assert_eq!(page_size(&asked(3)), 3);
+        assert_eq!(page_size(&asked(u32::MAX)), GROUPS_PER_STATUS_MAX);
+    }
+}

@@ -4,14 +4,16 @@
 //!   operator ──> shard 0 ── Asked ──> every sibling ── Told ──> shard 0: all are there, or time is up ──> answer
 //! ```
 //!
-//! A shard that does not answer in time hangs: the answer comes without it, and its health says so.
+//! A shard that does not answer in time hangs: the answer comes without it, and its health says so. When it owes too
+//! many answers it is asked no more, until it has given some.
 
 use crate::codes::Code;
 use crate::limits::{OVERLOADED_RETRY_MS, SURVEY_TICKS, SURVEYS_MAX};
 use crate::shard::Seams;
+use crate::shard::crossing::Crossing;
 use crate::shard::health::reason;
 use crate::shard::shard::Shard;
-use crate::shard::siblings::Word;
+use crate::shard::siblings::{SiblingMessage, Word};
 use crate::shard::waiters::Requester;
 use margay_types::{GroupId, ShardId};
 use margay_wire::admin::{
@@ -64,10 +66,37 @@ struct Survey {
 }
 
 /// All questions under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Surveys {
     next: u64,
     open: BTreeMap<u64, Survey>,
+    /// Questions that siblings have not answered, late ones included.
+    asked: Crossing,
+}
+
+impl Default for Surveys {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            open: BTreeMap::new(),
+            asked: Crossing::new(SURVEYS_MAX),
+        }
+    }
+}
+
+impl Surveys {
+    /// A question is under way from now on, under this number.
+    fn begin(&mut self, survey: Survey) -> Result<u64, Refusal> {
+        if self.open.len() >= SURVEYS_MAX {
+            return Err(Refusal::Overloaded {
+                retry_after_ms: OVERLOADED_RETRY_MS,
+            });
+        }
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, survey);
+        Ok(number)
+    }
 }
 
 impl<S: Seams> Shard<S> {
@@ -76,26 +105,20 @@ impl<S: Seams> Shard<S> {
     /// # Errors
     /// When too many are under way.
     pub(crate) fn survey(&mut self, to: Requester, question: Question) -> Result<(), Refusal> {
-        if self.surveys.open.len() >= SURVEYS_MAX {
-            return Err(Refusal::Overloaded {
-                retry_after_ms: OVERLOADED_RETRY_MS,
-            });
-        }
-        let number = self.surveys.next;
-        self.surveys.next += 1;
-        let own = self.part_of(&question);
-        let survey = Survey {
+        let survey = self.surveys.begin(Survey {
             to,
             question,
-            parts: BTreeMap::from([(self.facts.shard, own)]),
+            parts: BTreeMap::new(),
             until_ticks: self.means.alarms.tick() + SURVEY_TICKS,
-        };
-        self.surveys.open.insert(number, survey);
-        self.tell_siblings(|| Word::Asked {
-            survey: number,
-            question,
-        });
-        self.end_if_complete(number);
+        })?;
+        for shard in self.siblings() {
+            if self.surveys.asked.try_cross(shard, 1) {
+                let word = Word::Asked { survey, question };
+                self.means.send_sibling(shard, SiblingMessage(word));
+            }
+        }
+        let own = self.part_of(&question);
+        self.on_part(survey, self.facts.shard, own);
         Ok(())
     }
 
@@ -109,6 +132,11 @@ impl<S: Seams> Shard<S> {
 
     /// A sibling answered.
     pub(crate) fn on_told(&mut self, survey: u64, from: ShardId, part: Part) {
+        self.surveys.asked.on_taken(from, 1);
+        self.on_part(survey, from, part);
+    }
+
+    fn on_part(&mut self, survey: u64, from: ShardId, part: Part) {
         if let Some(open) = self.surveys.open.get_mut(&survey) {
             open.parts.insert(from, part);
             self.end_if_complete(survey);
@@ -171,3 +199,45 @@ impl<S: Seams> Shard<S> {
 
 /// What is said of a shard that does not answer.
 const SILENT: &str = "it did not answer shard 0 for a second: its loop hangs, or it still recovers";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::outbox::ConnectionId;
+    use crate::shard::waiters::Purpose;
+
+    fn survey() -> Survey {
+        let connection = ConnectionId {
+            shard: ShardId::FIRST,
+            number: 1,
+        };
+        Survey {
+            to: Requester {
+                connection,
+                request: 1,
+                purpose: Purpose::Output,
+            },
+            question: Question::Leaders,
+            parts: BTreeMap::new(),
+            until_ticks: 1,
+        }
+    }
+
+    #[test]
+    fn an_operator_who_asks_without_end_finds_an_end() {
+        let mut surveys = Surveys::default();
+        assert!((0..SURVEYS_MAX).all(|_| surveys.begin(survey()).is_ok()));
+        let refused = surveys.begin(survey());
+        assert!(matches!(refused, Err(Refusal::Overloaded { .. })));
+        surveys.open.pop_first();
+        assert!(surveys.begin(survey()).is_ok());
+    }
+
+    #[test]
+    fn a_shard_that_hangs_is_not_asked_without_end() {
+        let mut surveys = Surveys::default();
+        let hung = ShardId::new(1);
+        assert!((0..SURVEYS_MAX).all(|_| surveys.asked.try_cross(hung, 1)));
+        assert!(!surveys.asked.try_cross(hung, 1));
+    }
+}

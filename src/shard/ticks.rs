@@ -1,8 +1,11 @@
 //! What a shard does because time passes: alarms ring, sessions are refreshed or end, groups are looked after.
 
-use crate::limits::{HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, TICK_NS};
+use crate::limits::{
+    HOUSE_TICKS, SEGMENTS_BEFORE_CHECKPOINT, SEGMENTS_BEFORE_CHECKPOINT_WHEN_SHORT, TICK_NS,
+};
 use crate::shard::Seams;
 use crate::shard::shard::Shard;
+use crate::storage::Room;
 use std::time::Duration;
 
 impl<S: Seams> Shard<S> {
@@ -48,10 +51,14 @@ impl<S: Seams> Shard<S> {
         if self.stop_by_ticks.is_some() {
             self.hand_over_all();
         }
+        let is_short = self.means.log.room() > Room::Free;
+        let enough = if is_short {
+            SEGMENTS_BEFORE_CHECKPOINT_WHEN_SHORT
+        } else {
+            SEGMENTS_BEFORE_CHECKPOINT
+        };
         let holders = match self.means.log.used_segments() {
-            used if used > SEGMENTS_BEFORE_CHECKPOINT => {
-                self.means.log.oldest_holders_for_checkpoint()
-            }
+            used if used > enough => self.means.log.oldest_holders_for_checkpoint(),
             _ => Vec::new(),
         };
         let mut groups = self.means.upkeep.take_all();

@@ -2,6 +2,14 @@
 //!
 //! What the index names is a span of a segment in which records of other groups stand too. Every record that is
 //! wanted is checked and must be the very one: group, index and term. Segments that are read from are pinned.
+//!
+//! Neighbours are read at once, with what stands between them: a log that was written in small batches would be read at
+//! the pace of the disk's answers otherwise, and a follower that was away would never catch up.
+//!
+//! ```text
+//!   segment   ..[ entries ]header,heads[ entries ]header[ entries ]......far......[ entries ]..
+//!               └──────────────── one stretch ───────────────────┘               └─ another ─┘
+//! ```
 
 use super::block::Block;
 use super::disk::Disk;
@@ -12,7 +20,7 @@ use super::payload::ChunkHeader;
 use super::record::{RecordError, RecordKind, RecordView};
 use super::resume::RecordPlace;
 use super::segment::segment_path;
-use crate::limits::WRITE_UNIT_BYTES;
+use crate::limits::{LOAD_GAP_BYTES_MAX, LOAD_SPAN_BYTES_MAX, WRITE_UNIT_BYTES};
 use margay_types::{GroupId, Index};
 use std::path::Path;
 use std::rc::Rc;
@@ -27,6 +35,7 @@ pub struct Loaded {
 }
 
 /// A span of a segment, with what keeps its file.
+#[derive(Clone)]
 struct Span<F> {
     file: F,
     segment: u32,
@@ -59,6 +68,78 @@ impl<F> Span<F> {
     }
 }
 
+/// Items that stand so close to each other that one read brings them.
+struct Stretch<F> {
+    span: Span<F>,
+    items: Vec<IndexItem>,
+}
+
+impl<F: Clone> Stretch<F> {
+    fn new(span: Span<F>, item: IndexItem) -> Self {
+        Self {
+            span,
+            items: vec![item],
+        }
+    }
+
+    /// Takes the item, too, if it stands close behind the others.
+    fn try_extend(&mut self, item: IndexItem) -> bool {
+        let end = self.span.offset + self.span.length;
+        let Some(gap) = item.offset.checked_sub(end) else {
+            return false;
+        };
+        let length = self.span.length + gap + item.length;
+        let is_near = gap as usize <= LOAD_GAP_BYTES_MAX && length as usize <= LOAD_SPAN_BYTES_MAX;
+        if item.segment != self.span.segment || !is_near {
+            return false;
+        }
+        self.span.length = length;
+        self.items.push(item);
+        true
+    }
+
+    /// The span of one of its items.
+    fn part(&self, item: &IndexItem) -> Span<F> {
+        Span {
+            offset: item.offset,
+            length: item.length,
+            ..self.span.clone()
+        }
+    }
+
+    /// Reads what `wanted` wants of it; says whether there may be more. When it cannot be read at once, each item is
+    /// read alone: a sector that cannot be read is damage of what stands on it, and of nothing else.
+    async fn load<D: Disk<File = F>>(
+        &self,
+        disk: &D,
+        wanted: Wanted,
+        loaded: &mut Loaded,
+    ) -> Result<bool, StorageError> {
+        let whole = self.span.read(disk).await;
+        for item in &self.items {
+            let part = self.part(item);
+            let alone = match (&whole, self.items.len()) {
+                (Ok(_), _) => None,
+                (Err(error), 1) => return Err(error.clone()),
+                (Err(_), _) => Some(part.read(disk).await?),
+            };
+            let (block, start) = match (&whole, &alone) {
+                (_, Some((block, skipped))) => (block, *skipped),
+                (Ok((block, skipped)), None) => {
+                    (block, skipped + (item.offset - self.span.offset) as usize)
+                }
+                (Err(_), None) => unreachable!("then it was read alone"),
+            };
+            let bytes = block.bytes().get(start..start + item.length as usize);
+            let picked = Picked::of(wanted, &part);
+            if !picked.take(item, bytes.unwrap_or_default(), loaded)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 impl<D: Disk> Log<D> {
     /// Reads the entries of a group from `first` to `last`, as many as `bytes_max` allows, but at least one; only
     /// durable ones.
@@ -78,32 +159,27 @@ impl<D: Disk> Log<D> {
         );
         let durable = self.commit.durable();
         let items = self.groups.expect(group).index.from(first);
-        let items: Vec<(IndexItem, Span<D::File>)> = items
+        let items = items
             .take_while(|item| item.first <= last && item.sequence <= durable)
             .scan(0, |sum, item| {
                 let is_enough = *sum > bytes_max;
                 *sum += item.length as usize;
-                (!is_enough).then_some(item)
-            })
-            .map(|item| (*item, self.span(item.segment, item.offset, item.length)))
-            .collect();
+                (!is_enough).then_some(*item)
+            });
+        let stretches = self.stretches(items);
+        let wanted = Wanted {
+            group,
+            last,
+            bytes_max,
+        };
         let disk = self.disk.clone();
         async move {
             let mut loaded = Loaded {
                 bytes: Vec::new(),
                 last: first.previous(),
             };
-            for (item, span) in &items {
-                let (block, skipped) = span.read(&disk).await?;
-                let end = skipped + span.length as usize;
-                let bytes = block.bytes().get(skipped..end).unwrap_or_default();
-                let picked = Picked {
-                    group,
-                    last,
-                    bytes_max,
-                    span: (span.segment, span.offset),
-                };
-                if !picked.take(item, bytes, &mut loaded)? {
+            for stretch in &stretches {
+                if !stretch.load(&disk, wanted, &mut loaded).await? {
                     break;
                 }
             }
@@ -190,6 +266,18 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    fn stretches(&self, items: impl Iterator<Item = IndexItem>) -> Vec<Stretch<D::File>> {
+        let mut stretches: Vec<Stretch<D::File>> = Vec::new();
+        for item in items {
+            let last = stretches.last_mut();
+            if !last.is_some_and(|last| last.try_extend(item)) {
+                let span = self.span(item.segment, item.offset, item.length);
+                stretches.push(Stretch::new(span, item));
+            }
+        }
+        stretches
+    }
+
     fn record_span(&self, place: RecordPlace) -> Span<D::File> {
         self.span(place.segment, place.offset, place.length)
     }
@@ -210,6 +298,14 @@ impl<D: Disk> Log<D> {
     }
 }
 
+/// What is wanted of the spans.
+#[derive(Clone, Copy)]
+struct Wanted {
+    group: GroupId,
+    last: Index,
+    bytes_max: usize,
+}
+
 /// What is wanted of the spans, and where the present one stands.
 #[derive(Clone, Copy)]
 struct Picked {
@@ -220,6 +316,15 @@ struct Picked {
 }
 
 impl Picked {
+    fn of<F>(wanted: Wanted, span: &Span<F>) -> Self {
+        Self {
+            group: wanted.group,
+            last: wanted.last,
+            bytes_max: wanted.bytes_max,
+            span: (span.segment, span.offset),
+        }
+    }
+
     /// The one record at the start of a span: of the checkpoint at `at`.
     fn one<F>(group: GroupId, at: Index, span: &Span<F>) -> Self {
         Self {

@@ -501,6 +501,47 @@ fn old_batches_leave_memory_and_are_read_from_disk() {
     ));
 }
 
+/// As a leader that took one command after the other: each stands in a batch of its own.
+fn many_small_batches(disk: &TestDisk) -> Log<TestDisk> {
+    let options = LogOptions {
+        retained_bytes: 16 << 10,
+        ..options()
+    };
+    let mut log = with_groups(disk, options);
+    for _ in 0..32 {
+        append(&mut log, GROUP, &[3; 100]);
+        settle(&mut log, disk);
+    }
+    log
+}
+
+#[test]
+fn neighbouring_batches_are_read_at_once() {
+    let disk = TestDisk::new();
+    let log = many_small_batches(&disk);
+    let before = disk.reads.get();
+    let loaded = run(log.load(GROUP, Index::new(1), Index::new(32), 1 << 20)).unwrap();
+    assert_eq!(loaded.last, Index::new(32));
+    assert_eq!(disk.reads.get() - before, log.used_segments());
+}
+
+/// A sector between two of them is gone: it belongs to another group.
+#[test]
+fn what_cannot_be_read_with_its_neighbours_is_read_alone() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    for group in [GROUP, OTHER, GROUP] {
+        append(&mut log, group, &[3; 100]);
+        settle(&mut log, &disk);
+    }
+    let other = log.groups.expect(OTHER).index.items().last().unwrap();
+    disk.unreadable.set(Some(u64::from(other.offset)));
+    let loaded = run(log.load(GROUP, Index::new(1), Index::new(2), 1 << 20)).unwrap();
+    assert_eq!(loaded.last, Index::new(2));
+    let lost = run(log.load(OTHER, Index::new(1), Index::new(1), 1 << 20));
+    assert!(lost.is_err(), "{lost:?}");
+}
+
 #[test]
 fn a_damaged_record_is_named_when_it_is_read() {
     let disk = TestDisk::new();

@@ -35,6 +35,10 @@ pub(crate) struct TestDisk {
     pub(crate) free: Rc<Cell<u64>>,
     /// Allocation fails although there is room.
     pub(crate) quota_is_used_up: Rc<Cell<bool>>,
+    /// Cold reads so far.
+    pub(crate) reads: Rc<Cell<usize>>,
+    /// A byte of every file that cannot be read.
+    pub(crate) unreadable: Rc<Cell<Option<u64>>>,
 }
 
 impl TestDisk {
@@ -144,6 +148,11 @@ impl Disk for TestDisk {
         let file = file.0.borrow();
         let start = usize::try_from(offset_bytes).unwrap().min(file.len());
         let length = buffer.written_bytes().min(file.len() - start);
+        self.reads.set(self.reads.get() + 1);
+        let read = offset_bytes..offset_bytes + length as u64;
+        if self.unreadable.get().is_some_and(|at| read.contains(&at)) {
+            return (Err(io::Error::from_raw_os_error(5)), buffer);
+        }
         buffer.bytes_mut()[..length].copy_from_slice(&file[start..start + length]);
         (Ok(length), buffer)
     }

@@ -14,6 +14,7 @@
 //! * `names` — peers whose names do not resolve.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
+//! * `full_disk` — a node on a disk that has no room left.
 //! * `hostile_peers` — connections that pass for one of us.
 //! * `open_loop` — the load generator at a given rate.
 //! * `shards` — nodes with several cores each.
@@ -33,6 +34,7 @@ mod dev;
 mod directories;
 mod failures;
 mod formation;
+mod full_disk;
 mod half_open;
 mod hostile_peers;
 mod inspect;

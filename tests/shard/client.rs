@@ -108,8 +108,12 @@ impl Client {
     }
 
     pub(crate) fn send_open(&mut self, world: &mut World, timeout_ms: u32) -> u64 {
+        self.send_open_of(world, ClientId::new([9; 16]), timeout_ms)
+    }
+
+    fn send_open_of(&mut self, world: &mut World, client: ClientId, timeout_ms: u32) -> u64 {
         let open = Open {
-            client: ClientId::new([9; 16]),
+            client,
             attempt: 1,
             group: self.group,
             timeout_ms,
@@ -124,6 +128,16 @@ impl Client {
     pub(crate) fn open(&mut self, world: &mut World) -> Session {
         let request = self.send_open(world, 60_000);
         self.bound(world, request)
+    }
+
+    /// Sessions of as many clients, all on this connection.
+    pub(crate) fn open_many(&mut self, world: &mut World, count: u8) -> Vec<Session> {
+        let clients = (0..count).map(|number| ClientId::new([number; 16]));
+        let requests: Vec<u64> = clients
+            .map(|client| self.send_open_of(world, client, 60_000))
+            .collect();
+        let bound = requests.into_iter();
+        bound.map(|request| self.bound(world, request)).collect()
     }
 
     pub(crate) fn bound(&self, world: &mut World, request: u64) -> Session {
@@ -260,13 +274,25 @@ impl Client {
         let payload = postcard::to_allocvec(&Counted).unwrap();
         let query = Query {
             attachment,
+            ..self.question(level, &payload)
+        };
+        self.ask(world, &query)
+    }
+
+    /// A query outside of any session.
+    pub(crate) fn question<'a>(&self, level: QueryLevel, payload: &'a [u8]) -> Query<'a> {
+        Query {
+            attachment: Attachment::NONE,
             group: self.group,
             operation: OperationId::new(1),
             level,
             seen: Index::ZERO,
             issued: SequenceNumber::new(0),
-            payload: &payload,
-        };
+            payload,
+        }
+    }
+
+    pub(crate) fn ask(&mut self, world: &mut World, query: &Query<'_>) -> u64 {
         let request = self.next();
         let mut bytes = Vec::new();
         query.write(&mut bytes, request);

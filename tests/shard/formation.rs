@@ -2,10 +2,12 @@
 
 use crate::client::{Client, Told, leader_of};
 use crate::world::World;
+use margay::limits::WAITING_FOUNDERS_MAX;
 use margay_simulation::disk_fault::FaultPlan;
 use margay_types::GroupId;
 use margay_wire::admin::{Bootstrap, BootstrapAnswer, read_answer};
 use margay_wire::genesis::Genesis;
+use margay_wire::refusal::Refusal;
 
 fn bootstrap(genesis: &Genesis) -> Bootstrap {
     Bootstrap {
@@ -86,4 +88,27 @@ fn of_two_attempts_at_once_the_first_counts_and_the_other_is_told_so() {
         ),
         "{answers:?}"
     );
+}
+
+/// The disk is slow, and bootstraps come without end: so many wait for the formation, and no more.
+#[test]
+fn founders_who_wait_are_bounded() {
+    let mut world = World::blank(1);
+    let genesis = world.genesis();
+    world.node(0).holds_writes = true;
+    let mut operator = Client::connect(&mut world, 0, 1);
+    let waiting: Vec<u64> = (0..WAITING_FOUNDERS_MAX)
+        .map(|_| operator.send_admin(&mut world, &bootstrap(&genesis)))
+        .collect();
+    let beyond = operator.send_admin(&mut world, &bootstrap(&genesis));
+    let answer = operator.wait(&mut world, beyond);
+    assert!(
+        matches!(answer, Told::Refused(Refusal::Overloaded { .. })),
+        "{answer:?}"
+    );
+    world.node(0).holds_writes = false;
+    for request in waiting {
+        let answer = operator.wait(&mut world, request);
+        assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+    }
 }

@@ -3,11 +3,12 @@
 use crate::client::{Client, GROUP, Session, Told, formed, group, leader_of};
 use crate::world::World;
 use margay::limits::{
-    OVERLOADED_RETRY_MS, OVERLOADED_RETRY_MS_MAX, PROPOSAL_MS_MAX, SESSION_CACHE_BYTES_MAX,
-    WAITERS_MAX, WAITING_READS_MAX,
+    COMMAND_BYTES_MAX, OVERLOADED_RETRY_MS, OVERLOADED_RETRY_MS_MAX, PROPOSAL_MS_MAX, WAITERS_MAX,
+    WAITING_READ_BYTES_MAX, WAITING_READ_MS, WAITING_READS_MAX,
 };
 use margay_machine::{Limits, OUTPUT_OVERHEAD_BYTES};
-use margay_wire::client::QueryLevel;
+use margay_types::Index;
+use margay_wire::client::{Query, QueryLevel};
 use margay_wire::refusal::Refusal;
 
 /// Ticks are 10 ms.
@@ -46,7 +47,7 @@ fn outputs_under_way_count_against_the_cache_before_anything_is_written() {
     hold_others(&mut world, leader, true);
     let before = group(&mut world, leader, GROUP).unwrap().last;
     let largest = u64::from(Limits::default().output_bytes_max) + OUTPUT_OVERHEAD_BYTES;
-    let fitting = SESSION_CACHE_BYTES_MAX as u64 / largest;
+    let fitting = Limits::default().session_cache_bytes_max / largest;
     let mut requests = Vec::new();
     for sequence in 1..=fitting + 1 {
         requests.push(client.count(&mut world, session, (sequence, 1), 0));
@@ -64,6 +65,41 @@ fn outputs_under_way_count_against_the_cache_before_anything_is_written() {
         assert!(matches!(answer, Told::Done(_)), "{answer:?}");
     }
     let request = client.count(&mut world, session, (fitting + 1, 1), 0);
+    let answer = client.wait(&mut world, request);
+    assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+}
+
+/// Look at the log: what would not fit into the group's cache in the worst case is not in it, though each session has
+/// room. When the outputs turn out to be small, there is room again.
+#[test]
+fn outputs_of_all_sessions_under_way_count_against_the_cache_of_the_group() {
+    let (mut world, mut client, _) = led();
+    let leader = client.place;
+    let limits = Limits::default();
+    let largest = u64::from(limits.output_bytes_max) + OUTPUT_OVERHEAD_BYTES;
+    let (of_group, of_session) = (
+        limits.group_cache_bytes_max / largest,
+        limits.session_cache_bytes_max / largest,
+    );
+    let sessions = client.open_many(&mut world, u8::try_from(of_group / of_session + 1).unwrap());
+    hold_others(&mut world, leader, true);
+    let before = group(&mut world, leader, GROUP).unwrap().last;
+    let mut requests = Vec::new();
+    for sequence in 1..=of_session {
+        for session in &sessions {
+            requests.push(client.count(&mut world, *session, (sequence, 1), 0));
+        }
+    }
+    let beyond = requests.last().unwrap();
+    let answer = client.wait(&mut world, *beyond);
+    assert!(is_overloaded(&answer), "{answer:?}");
+    let after = group(&mut world, leader, GROUP).unwrap().last;
+    assert_eq!(after.since(before), of_group, "nothing more was written");
+    hold_others(&mut world, leader, false);
+    let answer = client.wait(&mut world, requests[0]);
+    assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+    let last = *sessions.last().unwrap();
+    let request = client.count(&mut world, last, (of_session, 1), 0);
     let answer = client.wait(&mut world, request);
     assert!(matches!(answer, Told::Done(_)), "{answer:?}");
 }
@@ -148,4 +184,48 @@ fn reads_that_wait_are_bounded() {
     others.for_each(|place| world.node(place).is_paused = false);
     let answer = client.wait(&mut world, last - 1);
     assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+}
+
+/// Few reads, but large ones: they are bounded in bytes, too.
+#[test]
+fn what_waiting_reads_ask_is_bounded_in_bytes() {
+    let (mut world, mut client, _) = led();
+    let leader = client.place;
+    let others = (0..3).filter(|place| *place != leader);
+    others.for_each(|place| world.node(place).is_paused = true);
+    let payload = vec![0; COMMAND_BYTES_MAX];
+    let level = QueryLevel::Linearizable;
+    let mut last = 0;
+    for _ in 0..=WAITING_READ_BYTES_MAX / payload.len() {
+        let question = client.question(level, &payload);
+        last = client.ask(&mut world, &question);
+    }
+    let answer = client.wait(&mut world, last);
+    assert!(is_overloaded(&answer), "{answer:?}");
+    assert_eq!(client.answer(&world, last - 1), None, "it waits");
+    let others = (0..3).filter(|place| *place != leader);
+    others.for_each(|place| world.node(place).is_paused = false);
+    client.wait(&mut world, last - 1);
+    let again = client.query(&mut world, level);
+    let answer = client.wait(&mut world, again);
+    assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+}
+
+/// A client has seen what this node has not, and will not have in time.
+#[test]
+fn a_read_waits_so_long_and_no_longer() {
+    let (mut world, mut client, _) = led();
+    let query = Query {
+        seen: Index::new(1_000),
+        ..client.question(QueryLevel::Causal, &[])
+    };
+    let request = client.ask(&mut world, &query);
+    let ticks = usize::try_from(WAITING_READ_MS / 10).unwrap();
+    world.steps(ticks - 10);
+    assert_eq!(client.answer(&world, request), None, "it waits");
+    world.steps(30);
+    assert!(matches!(
+        client.answer(&world, request),
+        Some(Told::Refused(Refusal::NotReady { .. }))
+    ));
 }

@@ -1,6 +1,7 @@
 //! Room in the log and in memory: what takes it gives it back, and who has none says so and goes on.
 
-use crate::client::{Client, Told, formed, group, leader_of};
+use crate::client::{Client, GROUP, Session, Told, formed, group, leader_of};
+use crate::world::World;
 use margay_types::GroupId;
 
 /// A group that wrote once, long ago, holds the oldest segment by its checkpoint. It is asked for another one, although
@@ -75,4 +76,68 @@ fn closing_without_end_does_not_bring_a_shard_down() {
     world.node(0).holds_writes = false;
     let request = client.send_open(&mut world, 60_000);
     client.wait(&mut world, request);
+}
+
+/// A cluster whose first group is led somewhere, a session there, and its two followers.
+fn led() -> (World, Client, Session, [usize; 2]) {
+    let mut world = formed(3, 1);
+    let leader = leader_of(&mut world, GROUP).unwrap();
+    let mut client = Client::connect(&mut world, leader, 1);
+    let session = client.open(&mut world);
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    (world, client, session, others.try_into().unwrap())
+}
+
+/// A disk of a follower is full while the other follower is away, so that nothing can be let go of: it takes no more
+/// entries. When the other one is back, the full one makes room by a checkpoint of its own, because it cannot take the
+/// entry that would ask for one.
+#[test]
+fn a_follower_on_a_full_disk_makes_room_once_nobody_needs_what_it_holds() {
+    demand_room_after(|_, _| {});
+}
+
+/// The same, when it was started again in between: it learns what is committed although it takes no entries.
+#[test]
+fn a_follower_that_starts_on_a_full_disk_makes_room_once_nobody_needs_what_it_holds() {
+    demand_room_after(|world, full| {
+        world.crash(full);
+        world.nodes[full].disk.set_capacity_bytes(0);
+        world.start(full);
+        world.steps(100);
+    });
+}
+
+fn demand_room_after(fault: impl FnOnce(&mut World, usize)) {
+    let (mut world, mut client, session, [full, away]) = led();
+    world.isolate(away);
+    world.nodes[full].disk.set_capacity_bytes(0);
+    let mut sequence = 0;
+    let stuck = loop {
+        sequence += 1;
+        let request = client.count_large(&mut world, session, sequence, 200 << 10);
+        let is_done = (0..100).any(|_| {
+            world.step();
+            matches!(client.answer(&world, request), Some(Told::Done(_)))
+        });
+        if !is_done {
+            break request;
+        }
+    };
+    let held = group(&mut world, full, GROUP).unwrap().last;
+    fault(&mut world, full);
+    world.cuts.clear();
+    let answer = client.wait(&mut world, stuck);
+    assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+    for _ in 0..20 {
+        sequence += 1;
+        let request = client.count_large(&mut world, session, sequence, 200 << 10);
+        let answer = client.wait(&mut world, request);
+        assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+    }
+    let caught_up = world.until("the full node goes on", |world| {
+        let last = group(world, client.place, GROUP)?.last;
+        let durable = group(world, full, GROUP)?.durable;
+        (durable == last).then_some(durable)
+    });
+    assert!(caught_up > held, "{caught_up} after {held}");
 }

@@ -1,6 +1,8 @@
 //! The driver over real sockets, against a server that keeps one session in memory.
 
-use super::limits::{QUEUE_PLACES, REQUESTS_PER_TURN, WAITING_COMMANDS_MAX};
+use super::limits::{
+    QUERIES_MAX, QUEUE_PLACES, REQUESTS_PER_TURN, WAITING_BYTES_MAX, WAITING_COMMANDS_MAX,
+};
 use super::typed;
 use super::{Call, Client};
 use crate::error::{ClientError, Conclusion, SubmitError};
@@ -221,6 +223,45 @@ async fn a_session_with_too_much_waiting_refuses_the_newest() {
     }
     let applied = memory.lock().expect("no server thread panics").applied;
     assert_eq!(usize::try_from(applied), Ok(room));
+}
+
+/// Few commands, but large ones.
+#[tokio::test]
+async fn what_waits_for_a_window_is_bounded_in_bytes() {
+    let (address, _memory) = serve_deaf();
+    let (_client, session) = open(&address).await;
+    let large = vec![2; WAITING_BYTES_MAX / 16];
+    let room = WINDOW as usize + 16;
+    let mut calls: Vec<Call> = (0..=room)
+        .map(|at| {
+            let bytes = if at < WINDOW as usize {
+                &[2][..]
+            } else {
+                &large
+            };
+            session.untyped().submit(ADD, bytes)
+        })
+        .collect();
+    let beyond = calls.pop().expect("there are many");
+    let full = Err(ClientError::Submit(SubmitError::QueueFull));
+    assert_eq!(beyond.await, full);
+    let mut last = calls.pop().expect("there are many");
+    assert!(poll_once(&mut last).await.is_pending(), "it waits");
+}
+
+#[tokio::test]
+async fn a_query_beside_too_many_without_an_answer_is_refused() {
+    let (address, _memory) = serve_deaf();
+    let (client, _session) = open(&address).await;
+    let level = QueryLevel::Linearizable;
+    let mut calls: Vec<Call> = (0..=QUERIES_MAX)
+        .map(|_| client.query(GROUP, ADD, level, []))
+        .collect();
+    let beyond = calls.pop().expect("there are many");
+    let full = Err(ClientError::Submit(SubmitError::QueueFull));
+    assert_eq!(beyond.await, full);
+    let mut last = calls.pop().expect("there are many");
+    assert!(poll_once(&mut last).await.is_pending(), "it waits");
 }
 
 #[tokio::test]

@@ -151,6 +151,9 @@ const _: () = assert!(
 /// Reads of entries from disk under way, over all groups of a shard: each takes [`APPEND_BYTES_MAX`] of memory, and
 /// while it goes on [`LOAD_SPAN_BYTES_MAX`] more.
 pub const LOADS_MAX: usize = 32;
+/// So many of these may be for followers. The others are for the machines here, which apply what is committed.
+pub const LOADS_FOR_FOLLOWERS_MAX: usize = LOADS_MAX / 4 * 3;
+const _: () = assert!(LOADS_FOR_FOLLOWERS_MAX < LOADS_MAX);
 /// What such a read takes from a segment at once, unless one batch alone is larger.
 pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
 /// Bytes between two batches that are read along, because another read would take longer.

@@ -150,7 +150,13 @@ impl Hosted {
         let unapplied = self.stored_last.since(self.host.applied_index());
         let promised = unapplied.saturating_mul(reign.sequencing.any_output_bytes_max());
         let group_bytes = self.host.cached_bytes() + promised + command.cached_bytes_max;
-        if group_bytes > limits.group_cache_bytes_max {
+        let group_bytes_max = limits.group_cache_bytes_max;
+        // What would make room must be let in where there is none.
+        let fits = group_bytes <= group_bytes_max || {
+            let kept = self.host.kept_bytes(session, command.acknowledged_below);
+            group_bytes - (view.cached_bytes - kept) <= group_bytes_max
+        };
+        if !fits {
             return Err(self.overloaded(now_ns));
         }
         Ok(())

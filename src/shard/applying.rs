@@ -165,12 +165,18 @@ impl Hosted {
             };
             match answer.recipient {
                 Recipient::Command { session, sequence } => {
-                    if leaves_number_free(answer.code) {
-                        reign.sequencing.forget(session);
-                    }
                     let attached = reign.waiters.take_attached((session, sequence));
                     for to in requester.into_iter().chain(attached) {
                         respond(means, to, head, &answer);
+                    }
+                    if leaves_number_free(answer.code) {
+                        reign.sequencing.forget(session);
+                        // What was counted behind it is not applied either, and some of it may stand in no log.
+                        let applied = self.host.session(session).map(|view| view.applied);
+                        let next = applied.unwrap_or(SequenceNumber::new(0)).next();
+                        for to in reign.waiters.take_attached_of(session) {
+                            means.refuse(to, head, &Refusal::NextIs { sequence: next });
+                        }
                     }
                 }
                 Recipient::WithoutSession => {

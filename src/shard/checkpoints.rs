@@ -164,7 +164,8 @@ impl Hosted {
     /// checkpoint cannot be taken either, and the reserve is there to take the checkpoint without it.
     pub(crate) fn checkpoint_by_itself<S: Seams>(&mut self, means: &mut Means<S>) {
         let is_stuck = means.log.room() >= Room::Hard;
-        if is_stuck && self.stopped.is_none() && !self.is_writing_checkpoint() {
+        let has_applied = self.host.applied_index() > Index::ZERO;
+        if is_stuck && has_applied && self.stopped.is_none() && !self.is_writing_checkpoint() {
             self.begin_checkpoint(Position {
                 term: self.host.term(),
                 index: self.host.applied_index(),

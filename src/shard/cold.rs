@@ -7,7 +7,7 @@
 //! back to all of them, would take it all at once; so there are places for reads. Who finds none waits in turn, if it
 //! reads for its own machine. What is for a follower is left, as a network may leave it: the core asks again.
 
-use crate::limits::LOADS_MAX;
+use crate::limits::{LOADS_FOR_FOLLOWERS_MAX, LOADS_MAX};
 use crate::shard::Seams;
 use crate::shard::hosted::Loading;
 use crate::shard::shard::Shard;
@@ -65,9 +65,19 @@ pub(crate) struct Loads {
 }
 
 impl Loads {
-    /// Takes a place, if there is one.
+    /// Takes a place to read what a machine here applies, if there is one.
     pub(crate) fn try_begin(&mut self) -> bool {
-        let has_place = self.under_way < LOADS_MAX;
+        self.try_take(LOADS_MAX)
+    }
+
+    /// Takes a place to read for a follower, if there is one: some are for machines, which would else find all of them
+    /// taken again and again.
+    pub(crate) fn try_begin_for_follower(&mut self) -> bool {
+        self.try_take(LOADS_FOR_FOLLOWERS_MAX)
+    }
+
+    fn try_take(&mut self, places: usize) -> bool {
+        let has_place = self.under_way < places;
         self.under_way += usize::from(has_place);
         has_place
     }
@@ -156,5 +166,14 @@ mod tests {
         assert_eq!(loads.end(), Some(GroupId::new(7)));
         assert!(loads.try_begin() && !loads.try_begin());
         assert_eq!(loads.end(), None);
+    }
+
+    /// However many followers are behind.
+    #[test]
+    fn some_places_are_for_what_machines_here_apply() {
+        let mut loads = Loads::default();
+        let for_followers = (0..LOADS_MAX).filter(|_| loads.try_begin_for_follower());
+        assert_eq!(for_followers.count(), LOADS_FOR_FOLLOWERS_MAX);
+        assert!(loads.try_begin());
     }
 }

@@ -327,7 +327,7 @@ impl Hosted {
         to: ReplicaNumber,
         append: AppendEntries,
     ) {
-        if !means.loads.try_begin() {
+        if !means.loads.try_begin_for_follower() {
             return;
         }
         let first = append.previous.index.next();

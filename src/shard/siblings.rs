@@ -249,6 +249,7 @@ impl<S: Seams> Shard<S> {
                 Ok(true)
             }
             Home::Spread(items) => {
+                let mut refused = None;
                 for (shard, items) in items {
                     let mut bytes = Vec::new();
                     KeepAlive::write(&mut bytes, frame.request, items.into_iter());
@@ -256,11 +257,12 @@ impl<S: Seams> Shard<S> {
                         for part in Splitter::default().split(&bytes).flatten() {
                             self.take_client_frame(connection, &part);
                         }
-                    } else {
-                        self.hop_to(shard, connection, bytes)?;
+                    } else if let Err(refusal) = self.hop_to(shard, connection, bytes) {
+                        // A shard that takes nothing must not cost the sessions of the others their lives.
+                        refused.get_or_insert(refusal);
                     }
                 }
-                Ok(true)
+                refused.map_or(Ok(true), Err)
             }
         }
     }

@@ -136,6 +136,16 @@ impl Waiters {
         taken
     }
 
+    /// Takes the duplicates that wait for any command of a session.
+    pub(crate) fn take_attached_of(&mut self, session: SessionId) -> Vec<Requester> {
+        let (first, last) = (SequenceNumber::new(0), SequenceNumber::new(u64::MAX));
+        let of_session = (session, first)..=(session, last);
+        let taken = self.attached.extract_if(of_session, |_, _| true);
+        let taken: Vec<Requester> = taken.flat_map(|(_, waiting)| waiting).collect();
+        self.attached_count -= taken.len();
+        taken
+    }
+
     /// Takes everybody: this replica leads no more.
     pub(crate) fn take_all(&mut self) -> Vec<Requester> {
         let mut all: Vec<Requester> = self
@@ -198,6 +208,19 @@ mod tests {
         let mut passed = Vec::new();
         let taken = waiters.take_appended(Index::new(5), |requester| passed.push(requester));
         assert_eq!((taken, passed), (Some(requester(2)), vec![requester(1)]));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_session_is_taken_and_nobody_else() {
+        let mut waiters = Waiters::default();
+        let name = |session, sequence| (SessionId::new(session), SequenceNumber::new(sequence));
+        waiters.attach(name(8, 3), requester(1));
+        waiters.attach(name(9, 3), requester(2));
+        waiters.attach(name(9, 7), requester(3));
+        waiters.attach(name(10, 1), requester(4));
+        let taken = waiters.take_attached_of(SessionId::new(9));
+        assert_eq!(taken, [requester(2), requester(3)]);
+        assert_eq!(waiters.count(), 2);
     }
 
     #[test]

@@ -40,6 +40,13 @@ pub(crate) struct Session {
     pub(crate) attached: Attached,
 }
 
+impl Session {
+    /// Two openings by one client may have given one session.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.attached.session == other.attached.session
+    }
+}
+
 impl Client {
     pub(crate) fn connect(world: &mut World, place: usize, number: u64) -> Self {
         let connection = ConnectionId {

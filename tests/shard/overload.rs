@@ -104,6 +104,41 @@ fn outputs_of_all_sessions_under_way_count_against_the_cache_of_the_group() {
     assert!(matches!(answer, Told::Done(_)), "{answer:?}");
 }
 
+/// The cache of the group is full of what others have under way. A command that lets go of more than it may need makes
+/// room, so it is let in.
+#[test]
+fn a_full_group_lets_in_what_makes_room() {
+    let (mut world, mut client, session) = led();
+    let leader = client.place;
+    let limits = Limits::default();
+    let largest = u64::from(limits.output_bytes_max) + OUTPUT_OVERHEAD_BYTES;
+    let of_session = limits.session_cache_bytes_max / largest;
+    // An output is its count and so many bytes.
+    let answer_bytes = limits.output_bytes_max - 16;
+    for sequence in 1..of_session {
+        let request = client.count(&mut world, session, (sequence, 1), answer_bytes);
+        let answer = client.wait(&mut world, request);
+        assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+    }
+    let others = limits.group_cache_bytes_max / largest / of_session + 1;
+    let others = client.open_many(&mut world, u8::try_from(others + 1).unwrap());
+    hold_others(&mut world, leader, true);
+    for sequence in 1..=of_session {
+        for other in others.iter().filter(|other| !other.is(&session)) {
+            client.count(&mut world, *other, (sequence, 1), 0);
+        }
+    }
+    let keeping = client.count(&mut world, session, (of_session, 1), 0);
+    let answer = client.wait(&mut world, keeping);
+    assert!(is_overloaded(&answer), "{answer:?}");
+    let freeing = client.count(&mut world, session, (of_session, of_session), 0);
+    world.steps(2);
+    assert_eq!(client.answer(&world, freeing), None, "it is under way");
+    hold_others(&mut world, leader, false);
+    let answer = client.wait(&mut world, freeing);
+    assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+}
+
 /// A client that says with its next command that it needs none of the outputs before has room at once.
 #[test]
 fn a_command_that_lets_go_of_outputs_has_their_room() {

@@ -113,7 +113,7 @@ pub(crate) struct Merged {
     pub(crate) configurations: BTreeMap<Index, Vec<u8>>,
     pub(crate) checkpoint: Option<FoundCheckpoint>,
     pub(crate) losses: Vec<(Origin, Loss)>,
-    /// Sequence of the last batch with a head of the group.
+    /// Sequence of the last batch with a head of the group, or of the batch with its birth.
     pub(crate) head_sequence: u64,
     pub(crate) identity: Option<ReplicaIdentity>,
     pub(crate) chunks: BTreeMap<(u64, Index, u32), Place>,
@@ -199,6 +199,8 @@ impl Merged {
                         recovery_number: created.recovery_number,
                     }),
                     created: Some((created, place)),
+                    // Nothing of it can stand in what was lost before its birth.
+                    head_sequence: origin.sequence,
                     ..Self::default()
                 };
             }

@@ -138,6 +138,25 @@ fn what_a_head_named_is_not_missed_behind_a_later_truncation() {
     );
 }
 
+/// What was lost before a group was born can be nothing of it.
+#[test]
+fn a_birth_speaks_for_all_that_was_before_it() {
+    let created = Created {
+        incarnation: margay_types::Incarnation::new([1; 16]),
+        replica: ReplicaNumber::new(1),
+        recovery_number: 0,
+        machine: "map".to_owned(),
+        description: Vec::new(),
+    };
+    let facts = [
+        entry(1, 1),
+        entry(1, 2),
+        record(0, 0, Content::Created(created)),
+    ];
+    assert_eq!(merge(&facts[..2]).head_sequence, 0);
+    assert!(merge(&facts).head_sequence > 0);
+}
+
 #[test]
 fn a_lost_truncation_is_healed_by_one_that_reaches_as_far() {
     let lost = bad(0, 5, 5, RunClass::Truncation);

@@ -191,6 +191,10 @@ codes! {
     PeerUnreachable = 407, Done, "a peer cannot be reached";
     /// The kernel does not accept connections for this process.
     AcceptFailed = 408, Done, "connections cannot be accepted";
+    /// The machine at the other end of a connection, or the way to it, vanished without a word.
+    ConnectionVanished = 409, Done, "the other side of a connection vanished";
+    /// The name of a peer does not resolve on this machine.
+    NameUnresolved = 410, Done, "the name of a peer does not resolve";
 }
 
 impl Code {

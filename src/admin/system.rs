@@ -77,19 +77,8 @@ impl Machine for System {
     type Event = Never;
 
     fn new(options: Founding) -> Self {
-        let node = |member: margay_wire::genesis::GenesisMember<'_>| MapNode {
-            node: member.node,
-            incarnation: member.genesis.incarnation,
-            address: member.genesis.address.clone(),
-            shards: member.genesis.shards,
-            shard_ports: Vec::new(),
-        };
         Self {
-            nodes: options
-                .0
-                .iter()
-                .flat_map(|genesis| genesis.members().map(node))
-                .collect(),
+            nodes: options.0.iter().flat_map(MapNode::all_of).collect(),
             keyspaces: shared::Map::new(),
             groups: shared::Map::new(),
         }

@@ -14,7 +14,9 @@
 //!
 //! Invariants:
 //! * `acknowledged_below <= send_from <= next`.
-//! * The payload of a number changes only from a command that was refused for good to a skip.
+//! * The payload of a number changes only from a command that was refused for good to a skip, and in what it
+//!   acknowledges: each sending says what was received by then.
+//! * A refusal speaks of one sending, so each command keeps the epoch in which it was sent last.
 //! * Buffers of payloads are used again: after warm-up no command allocates.
 
 #[cfg(feature = "mutants")]
@@ -43,6 +45,8 @@ enum Fate {
 #[derive(Debug)]
 struct InFlight {
     payload: Vec<u8>,
+    /// The epoch of its last sending.
+    epoch: u8,
     /// When to tell the application that it is still pending; `u64::MAX` once told, or never.
     deadline_ns: u64,
     fate: Fate,
@@ -115,13 +119,7 @@ impl Sequencer {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> SequenceNumber {
         let sequence = self.next();
-        let below = self.acknowledged_below();
-        #[cfg(feature = "mutants")]
-        let below = if mutant::is(Mutant::AcknowledgedUnreceived) {
-            sequence
-        } else {
-            below
-        };
+        let below = self.received_below(sequence);
         let header = CommandHeader::new(session, sequence, below, operation);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.extend_from_slice(header.bytes());
@@ -129,11 +127,25 @@ impl Sequencer {
         self.in_flight_bytes += payload.len();
         self.in_flight.push_back(InFlight {
             payload,
+            epoch: 0,
             deadline_ns,
             fate: Fate::Waiting,
         });
         self.deadline_ns = self.deadline_ns.min(deadline_ns);
         sequence
+    }
+
+    /// What a command acknowledges when it is sent now.
+    #[cfg_attr(
+        not(feature = "mutants"),
+        expect(unused_variables, reason = "a broken rule needs it")
+    )]
+    fn received_below(&self, sequence: SequenceNumber) -> SequenceNumber {
+        #[cfg(feature = "mutants")]
+        if mutant::is(Mutant::AcknowledgedUnreceived) {
+            return sequence;
+        }
+        self.acknowledged_below()
     }
 
     /// Takes the newest command back, before it was sent: it was too large.
@@ -163,23 +175,30 @@ impl Sequencer {
         self.send_from < self.next_number()
     }
 
-    /// The next command to send, in order.
-    pub(crate) fn take_unsent(&mut self) -> Option<(SequenceNumber, &[u8])> {
-        loop {
-            let at = usize::try_from(self.send_from - self.acknowledged_below).ok()?;
-            let command = self.in_flight.get(at)?;
-            let sequence = SequenceNumber::new(self.send_from);
-            self.send_from += 1;
-            match command.fate {
-                Fate::Waiting | Fate::Skipping(_) => {
-                    return self
-                        .in_flight
-                        .get(at)
-                        .map(|found| (sequence, found.payload.as_slice()));
-                }
-                Fate::Done { .. } | Fate::Refused(_) => {}
-            }
-        }
+    /// The next command to send in this epoch, in order.
+    pub(crate) fn take_unsent(&mut self, epoch: u8) -> Option<(SequenceNumber, &[u8])> {
+        let is_unanswered =
+            |command: &InFlight| matches!(command.fate, Fate::Waiting | Fate::Skipping(_));
+        let first = usize::try_from(self.on_wire()).ok()?;
+        let mut left = self.in_flight.range(first..);
+        let Some(skipped) = left.position(is_unanswered) else {
+            self.send_from = self.next_number();
+            return None;
+        };
+        let sequence = SequenceNumber::new(self.send_from + skipped as u64);
+        let below = self.received_below(sequence);
+        self.send_from = sequence.number() + 1;
+        let command = self.in_flight.get_mut(first + skipped)?;
+        command.epoch = epoch;
+        CommandHeader::acknowledge(&mut command.payload, below);
+        Some((sequence, &command.payload))
+    }
+
+    /// The epoch in which a command was sent last; `None` when it was not, or must be sent again.
+    pub(crate) fn sent_in(&self, sequence: SequenceNumber) -> Option<u8> {
+        let distance = sequence.number().checked_sub(self.acknowledged_below)?;
+        let command = self.in_flight.get(usize::try_from(distance).ok()?)?;
+        (sequence.number() < self.send_from).then_some(command.epoch)
     }
 
     /// Sends everything unanswered from `sequence` on again.

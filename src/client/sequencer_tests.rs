@@ -9,7 +9,7 @@ fn submit(sequencer: &mut Sequencer, byte: u8) -> SequenceNumber {
 }
 
 fn unsent(sequencer: &mut Sequencer) -> Vec<u64> {
-    std::iter::from_fn(|| sequencer.take_unsent().map(|(number, _)| number.number())).collect()
+    std::iter::from_fn(|| sequencer.take_unsent(0).map(|(number, _)| number.number())).collect()
 }
 
 #[test]
@@ -28,10 +28,14 @@ fn what_is_answered_is_not_sent_again() {
 fn payload_buffers_are_used_again() {
     let mut sequencer = Sequencer::new();
     submit(&mut sequencer, 1);
-    let before = sequencer.take_unsent().map(|(_, payload)| payload.as_ptr());
+    let before = sequencer
+        .take_unsent(0)
+        .map(|(_, payload)| payload.as_ptr());
     sequencer.complete_oldest().expect("it was a command");
     submit(&mut sequencer, 2);
-    let after = sequencer.take_unsent().map(|(_, payload)| payload.as_ptr());
+    let after = sequencer
+        .take_unsent(0)
+        .map(|(_, payload)| payload.as_ptr());
     assert_eq!(before, after);
 }
 

@@ -8,9 +8,9 @@
 //!      └── not the leader, connection lost ─────────┘       expired, replaced, unknown ──> lost
 //! ```
 //!
-//! Every ask and every repetition begins a new *epoch*. Refusals count only in the epoch of the request that they
-//! answer: hundreds of commands in flight get as many refusals from a leader that steps down, and the first one
-//! says it all.
+//! Every ask and every repetition begins a new *epoch*. A refusal counts only for the last sending of the request that
+//! it answers, and not when that is to be sent again anyway: hundreds of commands in flight get as many refusals from
+//! a leader that steps down, and the first one says it all.
 
 use crate::allowance::Allowance;
 use crate::connection::ConnectionId;

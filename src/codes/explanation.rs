@@ -99,6 +99,8 @@ impl Code {
             Self::TooManyConnections => &connections::TOO_MANY_CONNECTIONS,
             Self::PeerUnreachable => &connections::PEER_UNREACHABLE,
             Self::AcceptFailed => &connections::ACCEPT_FAILED,
+            Self::ConnectionVanished => &connections::CONNECTION_VANISHED,
+            Self::NameUnresolved => &connections::NAME_UNRESOLVED,
         }
     }
 }

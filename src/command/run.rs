@@ -65,8 +65,10 @@ impl Run {
         let _lines = logging::start(globals);
         match serve(start).map_err(runtime_failure)? {
             None => Ok(Exit::Done),
-            // What it was is in the log, above.
-            Some(code) => Err(Failure::new(code)),
+            Some(code) => {
+                let failure = Failure::new(code);
+                Err(failure.remedy("see the log above: it names the place and the reason"))
+            }
         }
     }
 }

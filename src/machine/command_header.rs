@@ -156,6 +156,27 @@ impl CommandHeader {
         self
     }
 
+    /// Writes into a payload that was made before, and is sent again, what its client has received meanwhile. Bytes
+    /// that are no command's of a session stay as they are.
+    ///
+    /// # Panics
+    /// As [`Self::new`] does.
+    pub fn acknowledge(payload: &mut [u8], acknowledged_below: SequenceNumber) {
+        let Ok((header, _)) = Self::mut_from_prefix(payload) else {
+            return;
+        };
+        if header.session.get() == 0 {
+            return;
+        }
+        let distance = header
+            .sequence
+            .get()
+            .checked_sub(acknowledged_below.number());
+        let distance = distance.expect("what is sent again is not acknowledged");
+        let distance = u16::try_from(distance).expect("a window is at most 65,535 commands");
+        header.acknowledged_distance = distance.into();
+    }
+
     /// The bytes that go before the operation's.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

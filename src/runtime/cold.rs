@@ -146,6 +146,12 @@ impl Io {
         }));
     }
 
+    /// Lets go of the tasks that never ran. They hold this, and it holds them: without it they would outlive a loop that
+    /// could not begin, and whoever waits for what they own would wait for ever.
+    pub(super) fn abandon_spawned(&self) {
+        drop(self.spawned.take());
+    }
+
     /// A task for the executor, if one was spawned.
     pub(super) fn take_spawned(&self) -> Option<ColdTask> {
         self.spawned.borrow_mut().pop_front()

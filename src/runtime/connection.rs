@@ -15,11 +15,13 @@
 //! * `Dead`: shut down; the place is freed when the kernel is done with it.
 
 use super::handover::Handover;
+use super::listener;
 use super::operation::Descriptor;
 use super::slots::Key;
 use crate::shard::PeerId;
 use margay_wire::Splitter;
 use margay_wire::hello::HELLO_BYTES;
+use std::net::SocketAddr;
 
 /// Where a connection stands.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ impl Greeting {
 /// A socket and what is known of it.
 pub(super) struct Connection {
     pub(super) socket: Descriptor,
+    /// Who connected to us, also when the kernel has forgotten it; nobody of a connection that we make.
+    pub(super) remote: Option<SocketAddr>,
     pub(super) phase: Phase,
     pub(super) splitter: Splitter,
     /// The receive that is armed.
@@ -85,6 +89,7 @@ impl Connection {
     /// A connection that starts in `phase`.
     pub(super) fn new(socket: Descriptor, phase: Phase) -> Self {
         Self {
+            remote: listener::remote_address(&socket),
             socket,
             phase,
             splitter: Splitter::default(),

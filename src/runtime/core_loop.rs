@@ -188,13 +188,15 @@ impl<C: Core + 'static> CoreLoop<C> {
         }
     }
 
-    /// The next tick is one tick after the one before, unless the process slept through it.
+    /// The next tick is one tick after the one before, unless the process slept through it. The ring is told how long
+    /// to wait and not until when: it counts by the machine's clock, which is another one in a name space of time.
     fn arm_tick(&mut self, now_ns: u64) {
         self.next_tick_ns = (self.next_tick_ns + nanoseconds(TICK)).max(now_ns);
-        let time = Timespec::from(Duration::from_nanos(self.next_tick_ns));
+        let wait_ns = self.next_tick_ns - BootClock.now_ns().min(self.next_tick_ns);
+        let duration = Timespec::from(Duration::from_nanos(wait_ns));
         self.parts
             .ring
-            .start(Purpose::Tick, Operation::Until { time });
+            .start(Purpose::Tick, Operation::Pause { duration });
     }
 
     pub(super) fn arm_accept(&mut self) {

@@ -348,6 +348,7 @@ impl<C: Core + 'static> Start<C> {
         let _end = StopOthers(shards.clone());
         let facts = shards.facts_of(self.shard);
         let io = Io::new();
+        let _tasks = Tasked(Rc::clone(&io));
         let disk = RingDisk::new(Rc::clone(&io));
         let outgoing = Outgoing::new(self.config.client_backlog_bytes_max);
         let made: Made<C> = Rc::new(RefCell::new(None));
@@ -393,6 +394,15 @@ impl<C: Core + 'static> Start<C> {
         };
         let core = CoreLoop::new(parts).run(tasks).await?;
         Ok(core.and_then(|core| core.failure()))
+    }
+}
+
+/// The cold work of a core, which ends with its thread.
+struct Tasked(Rc<Io>);
+
+impl Drop for Tasked {
+    fn drop(&mut self) {
+        self.0.abandon_spawned();
     }
 }
 

@@ -16,6 +16,7 @@ use margay_wire::hello::HELLO_BYTES;
 use margay_wire::{Code, Frame, FrameKind, Hello, HelloKind, Refusal, Splitter};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
@@ -346,6 +347,45 @@ fn a_tiny_buffer_ring_loses_nothing() {
             (0..5).map(|request| (request, 500)).collect::<Vec<_>>()
         );
     }
+}
+
+/// The other shards wait for something that is made on the first, whose loop cannot begin.
+#[test]
+fn a_core_whose_ring_cannot_be_made_leaves_nobody_waiting() {
+    let config = ExecutorConfig {
+        shards: vec![ShardPlacement::Anywhere; 2],
+        receive_buffers: ReceiveBufferSizes {
+            count: 3,
+            buffer_bytes: 64,
+        },
+        ..config()
+    };
+    let (made, awaited) = channel::<()>();
+    let (made, awaited) = (Mutex::new(Some(made)), Mutex::new(awaited));
+    let both = Arc::new((made, awaited));
+    let executor = Executor::<Echo>::start(config, None, move |seams| {
+        let (made, awaited) = &*both;
+        let made = match seams.shard {
+            ShardId::FIRST => made.lock().unwrap().take(),
+            _ => {
+                let _ = awaited.lock().unwrap().recv();
+                None
+            }
+        };
+        async move {
+            std::future::pending::<()>().await;
+            drop(made);
+            unreachable!("no loop runs it")
+        }
+    })
+    .unwrap();
+    let (tell, told) = channel();
+    std::thread::spawn(move || tell.send(executor.wait().map(|_| ())));
+    let ended = told.recv_timeout(PATIENCE).expect("nobody waits for ever");
+    assert!(
+        matches!(ended, Err(RuntimeError::Panicked { shard: 0, .. })),
+        "{ended:?}"
+    );
 }
 
 #[test]

@@ -4,18 +4,14 @@
 //! connections. SO_REUSEADDR only lets a port be bound again while old connections linger.
 
 use super::error::RuntimeError;
-use super::limits::UNACKNOWLEDGED_MAX;
+use super::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 /// Connections that the kernel completes before the core accepts them.
 const BACKLOG: i32 = 1024;
-
-/// An idle connection is probed after this long, and given up after as much again.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 
 /// Binds `address` and listens; port 0 lets the kernel choose.
 ///
@@ -63,16 +59,27 @@ pub(super) fn dialing_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// What every connection wants: small frames leave at once, and a dead peer is noticed.
+/// What every connection wants: small frames leave at once, and a machine that vanished without a word is noticed,
+/// whether something was sent to it or not.
 pub(super) fn prepare(socket: &OwnedFd) -> io::Result<()> {
     sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(1))?;
-    sockopt::set_tcp_keepcnt(socket, 5)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
     let timeout_ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).expect("some seconds");
     sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
     Ok(())
+}
+
+/// Does the kernel say that the other side, or the way to it, is gone without a word?
+pub(super) fn is_vanished(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
 }
 
 /// Ends both directions; whatever the kernel does on the socket completes.

@@ -148,8 +148,16 @@ impl Network {
             Ok(0) => false,
             Ok(_) => true,
             // All shared buffers were full; they are empty again when this turn ends.
-            Err(error) => error.raw_os_error() == Some(libc::ENOBUFS),
+            Err(ref error) if error.raw_os_error() == Some(libc::ENOBUFS) => true,
+            Err(ref error) => {
+                self.tell_vanished(key, error, around.now_ns);
+                false
+            }
         };
+        let connection = self
+            .connections
+            .find(key)
+            .expect("a socket under way is kept");
         if matches!(connection.phase, Phase::Dead) {
             self.retire(key);
         } else if matches!(connection.phase, Phase::HandingOver(_)) {
@@ -205,7 +213,11 @@ impl Network {
                 self.outgoing.borrow_mut().on_sent(key, parts);
                 self.retire(key);
             }
-            Ok(_) | Err(_) => self.end(key, around),
+            Ok(_) => self.end(key, around),
+            Err(error) => {
+                self.tell_vanished(key, &error, around.now_ns);
+                self.end(key, around);
+            }
         }
     }
 
@@ -225,8 +237,9 @@ impl Network {
                 Wish::Send(parts) => self.send(ring, key, parts),
                 Wish::Close => self.leave(key, around),
                 Wish::Overflowed => {
+                    let client = self.remote(key);
                     self.notices
-                        .tell(Notice::ClientDoesNotRead, around.now_ns, &key);
+                        .tell(Notice::ClientDoesNotRead, around.now_ns, &client);
                     self.end(key, around);
                 }
             }
@@ -334,7 +347,9 @@ impl Network {
             return;
         };
         match connection.phase {
-            Phase::Dialing(_) => {
+            Phase::Dialing(peer) => {
+                let error = io::ErrorKind::TimedOut.into();
+                self.tell_unreachable(peer, &error, around.now_ns);
                 ring.cancel_for(Purpose::Connect(key));
                 self.end(key, around);
             }

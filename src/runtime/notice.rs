@@ -25,10 +25,14 @@ pub(super) enum Notice {
     PeerUnreachable,
     /// The kernel does not accept connections for us.
     AcceptFailed,
+    /// The other side of a connection does not acknowledge any more.
+    Vanished,
+    /// The name of a peer has no address now.
+    NameUnresolved,
 }
 
 impl Notice {
-    const COUNT: usize = Self::AcceptFailed as usize + 1;
+    const COUNT: usize = Self::NameUnresolved as usize + 1;
 
     /// The stable code, and the words.
     const fn text(self) -> (Code, &'static str) {
@@ -50,6 +54,14 @@ impl Notice {
             ),
             Self::PeerUnreachable => (Code::PeerUnreachable, "peer not reached"),
             Self::AcceptFailed => (Code::AcceptFailed, "connections cannot be accepted"),
+            Self::Vanished => (
+                Code::ConnectionVanished,
+                "connection closed: the other side is gone without a word",
+            ),
+            Self::NameUnresolved => (
+                Code::NameUnresolved,
+                "the name of a peer does not resolve on this machine",
+            ),
         }
     }
 }
@@ -70,12 +82,19 @@ impl Notices {
         Self([Told::default(); Notice::COUNT])
     }
 
-    /// Tells it, unless it was told less than a second ago.
-    pub(super) fn tell(&mut self, notice: Notice, now_ns: u64, detail: &dyn Display) {
+    /// Tells it whatever was told before: for what a stranger cannot cause, and what takes its time to come again.
+    pub(super) fn announce(&mut self, notice: Notice, now_ns: u64, detail: &dyn Display) {
+        self.0[notice as usize].next_ns = now_ns;
+        let is_told = self.tell(notice, now_ns, detail);
+        assert!(is_told, "what is due is told");
+    }
+
+    /// Tells it, unless it was told less than a second ago. Says whether it did.
+    pub(super) fn tell(&mut self, notice: Notice, now_ns: u64, detail: &dyn Display) -> bool {
         let told = &mut self.0[notice as usize];
         if now_ns < told.next_ns {
             told.left_out += 1;
-            return;
+            return false;
         }
         let (code, text) = notice.text();
         tracing::warn!(%code, left_out = told.left_out, "{text}: {detail}");
@@ -83,6 +102,7 @@ impl Notices {
             next_ns: now_ns + NS_PER_SECOND,
             left_out: 0,
         };
+        true
     }
 }
 
@@ -93,11 +113,14 @@ mod tests {
     #[test]
     fn a_notice_is_told_once_a_second_and_counts_what_it_left_out() {
         let mut notices = Notices::new();
-        notices.tell(Notice::NotOurs, 0, &"first");
-        notices.tell(Notice::NotOurs, 1, &"left out");
-        notices.tell(Notice::SlowHello, 1, &"another kind");
+        assert!(notices.tell(Notice::NotOurs, 0, &"first"));
+        assert!(!notices.tell(Notice::NotOurs, 1, &"left out"));
+        notices.announce(Notice::NotOurs, 1, &"told all the same");
+        assert_eq!(notices.0[Notice::NotOurs as usize].left_out, 0);
+        assert!(!notices.tell(Notice::NotOurs, 2, &"left out"));
+        assert!(notices.tell(Notice::SlowHello, 1, &"another kind"));
         assert_eq!(notices.0[Notice::NotOurs as usize].left_out, 1);
-        notices.tell(Notice::NotOurs, NS_PER_SECOND, &"told");
+        assert!(notices.tell(Notice::NotOurs, NS_PER_SECOND + 1, &"told"));
         assert_eq!(notices.0[Notice::NotOurs as usize].left_out, 0);
     }
 }

@@ -109,8 +109,6 @@ pub(super) enum Operation {
     Remove { path: CString },
     /// Waits for a span of time.
     Pause { duration: Timespec },
-    /// Waits until a time of CLOCK_BOOTTIME.
-    Until { time: Timespec },
     /// Tells whenever a descriptor becomes readable (many completions).
     Watch { file: Descriptor },
     /// Reads what a signalfd has to say.
@@ -129,7 +127,6 @@ impl Operation {
             | Self::Send { .. }
             | Self::Connect { .. }
             | Self::Pause { .. }
-            | Self::Until { .. }
             | Self::Watch { .. }
             | Self::ReadSignal { .. } => true,
             Self::WriteDurable { .. }

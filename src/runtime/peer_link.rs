@@ -9,13 +9,18 @@
 //!     Listening: the other side dials                      ── its hello ──> Up
 //! ```
 //!
+//! The name of a peer is looked up before every dial, so that a peer may move, but for the first one after a loss:
+//! that goes to where the peer was last, without waiting for a name service that may be as lost as the peer. When a
+//! name does not resolve, the peer is dialed there, too; its hello tells whether it is the right one.
+//!
 //! The back-off has jitter, so that nodes that lost each other at the same moment do not meet at the same moments.
 
-use super::limits::{REDIAL_MAX, REDIAL_MIN};
+use super::limits::{REASONS_TOLD_MAX, REDIAL_MAX, REDIAL_MIN};
 use super::slots::Key;
 use crate::shard::{PeerAddress, PeerId};
 use margay_types::NodeId;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Where a link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,23 @@ struct Link {
     wanted: PeerAddress,
     state: State,
     back_off_ns: u64,
+    /// Where it is being dialed, or was.
+    dialed: Option<SocketAddr>,
+    /// Where it was last reached.
+    last: Option<SocketAddr>,
+    /// It was just lost: the next dial goes to where it was.
+    is_just_lost: bool,
+    /// Why it is not reached, as far as people were told since it was last up.
+    told: Vec<String>,
+}
+
+/// A peer to dial now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Whom.
+    pub(super) wanted: PeerAddress,
+    /// Where, if its name need not be looked up.
+    pub(super) at: Option<SocketAddr>,
 }
 
 /// All of them.
@@ -67,11 +89,7 @@ impl PeerLinks {
                     if let Some(link) = other {
                         before.insert(wanted.peer, link);
                     }
-                    Link {
-                        wanted: wanted.clone(),
-                        state: State::Waiting { until_ns: now_ns },
-                        back_off_ns: REDIAL_MIN_NS,
-                    }
+                    Link::new(wanted.clone(), now_ns)
                 }
             };
             self.links.insert(wanted.peer, link);
@@ -96,16 +114,46 @@ impl PeerLinks {
     }
 
     /// Peers to dial now; each is looked up from here on.
-    pub(super) fn take_due(&mut self, me: NodeId, now_ns: u64) -> Vec<PeerAddress> {
+    pub(super) fn take_due(&mut self, me: NodeId, now_ns: u64) -> Vec<Due> {
         let due = self.links.values_mut().filter(|link| {
             let is_time = matches!(link.state, State::Waiting { until_ns } if until_ns <= now_ns);
             is_time && me < link.wanted.peer.node
         });
         due.map(|link| {
             link.state = State::Resolving;
-            link.wanted.clone()
+            let is_just_lost = std::mem::take(&mut link.is_just_lost);
+            Due {
+                wanted: link.wanted.clone(),
+                at: link.last.filter(|_| is_just_lost),
+            }
         })
         .collect()
+    }
+
+    /// Where the peer was last reached.
+    pub(super) fn last_address(&self, peer: PeerId) -> Option<SocketAddr> {
+        self.links.get(&peer)?.last
+    }
+
+    /// Is this another reason than those that were told since the peer was last up?
+    pub(super) fn is_news(&self, peer: PeerId, reason: &str) -> bool {
+        let link = self.links.get(&peer);
+        link.is_some_and(|link| {
+            link.told.len() < REASONS_TOLD_MAX && link.told.iter().all(|told| told != reason)
+        })
+    }
+
+    /// The address of a peer of which something was told since it was last up.
+    pub(super) fn missed(&self, peer: PeerId) -> Option<&str> {
+        let link = self.links.get(&peer)?;
+        (!link.told.is_empty()).then_some(link.wanted.address.as_str())
+    }
+
+    /// The reason was told.
+    pub(super) fn on_told(&mut self, peer: PeerId, reason: String) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.told.push(reason);
+        }
     }
 
     /// Is this the address that is being looked up for its peer?
@@ -114,8 +162,8 @@ impl PeerLinks {
         link.is_some_and(|link| link.state == State::Resolving && link.wanted == *wanted)
     }
 
-    /// A connection to the peer is being made.
-    pub(super) fn on_dialing(&mut self, peer: PeerId, key: Key) {
+    /// A connection to the peer is being made, at this address.
+    pub(super) fn on_dialing(&mut self, peer: PeerId, key: Key, address: SocketAddr) {
         if let Some(link) = self.links.get_mut(&peer) {
             assert!(
                 link.state == State::Resolving,
@@ -123,6 +171,7 @@ impl PeerLinks {
                 link.state
             );
             link.state = State::Dialing(key);
+            link.dialed = Some(address);
         }
     }
 
@@ -144,15 +193,36 @@ impl PeerLinks {
     pub(super) fn on_up(&mut self, peer: PeerId, key: Key) -> Option<Dropped> {
         let link = self.links.get_mut(&peer)?;
         link.back_off_ns = REDIAL_MIN_NS;
+        link.told.clear();
+        if link.state == State::Dialing(key) {
+            link.last = link.dialed;
+        }
         let before = std::mem::replace(&mut link.state, State::Up(key)).connection();
         before.filter(|before| *before != key).map(Dropped)
     }
 
     /// Connection `key` is over. Another one of the same peer is not touched.
     pub(super) fn on_down(&mut self, peer: PeerId, key: Key, now_ns: u64) {
-        let link = self.links.get(&peer);
-        if link.is_some_and(|link| link.state.connection() == Some(key)) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        if link.state.connection() == Some(key) {
+            link.is_just_lost = link.state == State::Up(key);
             self.on_failed(peer, now_ns);
+        }
+    }
+}
+
+impl Link {
+    fn new(wanted: PeerAddress, now_ns: u64) -> Self {
+        Self {
+            wanted,
+            state: State::Waiting { until_ns: now_ns },
+            back_off_ns: REDIAL_MIN_NS,
+            dialed: None,
+            last: None,
+            is_just_lost: false,
+            told: Vec::new(),
         }
     }
 }
@@ -196,6 +266,10 @@ mod tests {
         }
     }
 
+    fn place(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
     fn links(nodes: &[u16]) -> PeerLinks {
         let mut links = PeerLinks::new(7);
         links.set(nodes.iter().map(|node| address(*node)).collect(), 0);
@@ -205,7 +279,11 @@ mod tests {
     #[test]
     fn only_the_smaller_id_dials() {
         let mut links = links(&[1, 3]);
-        assert_eq!(links.take_due(NodeId::new(2), 0), [address(3)]);
+        let due = Due {
+            wanted: address(3),
+            at: None,
+        };
+        assert_eq!(links.take_due(NodeId::new(2), 0), [due]);
         assert!(
             links.take_due(NodeId::new(2), 0).is_empty(),
             "it is being looked up"
@@ -225,10 +303,47 @@ mod tests {
         }
         links.take_due(NodeId::new(1), now);
         let key = Slots::new().insert(());
-        links.on_dialing(peer, key);
+        links.on_dialing(peer, key, place(1));
         assert_eq!(links.on_up(peer, key), None);
         links.on_down(peer, key, now);
         assert_eq!(links.take_due(NodeId::new(1), now + REDIAL_MIN_NS).len(), 1);
+    }
+
+    /// A name service that is lost together with a peer must not keep it away.
+    #[test]
+    fn a_peer_that_was_just_lost_is_dialed_where_it_was_and_looked_up_from_then_on() {
+        let mut links = links(&[2]);
+        let peer = address(2).peer;
+        let key = Slots::new().insert(());
+        let me = NodeId::new(1);
+        assert_eq!(links.take_due(me, 0)[0].at, None);
+        links.on_dialing(peer, key, place(1));
+        assert_eq!(links.last_address(peer), None, "nobody answered there yet");
+        links.on_up(peer, key);
+        links.on_down(peer, key, 0);
+        assert_eq!(links.take_due(me, REDIAL_MAX_NS)[0].at, Some(place(1)));
+        links.on_dialing(peer, key, place(1));
+        links.on_down(peer, key, REDIAL_MAX_NS);
+        assert_eq!(links.take_due(me, 2 * REDIAL_MAX_NS)[0].at, None);
+        assert_eq!(links.last_address(peer), Some(place(1)));
+    }
+
+    #[test]
+    fn a_reason_is_news_once_while_a_peer_is_away() {
+        let mut links = links(&[2]);
+        let peer = address(2).peer;
+        assert!(links.is_news(peer, "refused"));
+        assert_eq!(links.missed(peer), None);
+        links.on_told(peer, "refused".to_owned());
+        assert!(!links.is_news(peer, "refused"));
+        assert!(links.is_news(peer, "late"));
+        for number in 1..REASONS_TOLD_MAX {
+            links.on_told(peer, number.to_string());
+        }
+        assert!(!links.is_news(peer, "late"), "enough was told");
+        assert_eq!(links.missed(peer), Some("n:1"));
+        links.on_up(peer, Slots::new().insert(()));
+        assert!(links.is_news(peer, "refused"), "it was up meanwhile");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use margay_wire::client::{ResponseHead, write_refusal};
 use margay_wire::hello::HELLO_BYTES;
 use margay_wire::splitter::{FrameError, Frames};
 use margay_wire::{Code, Frame, Hello, Refusal, WireError};
+use std::io;
 
 impl Network {
     pub(super) fn take_bytes<C: Core>(
@@ -209,6 +210,9 @@ impl Network {
         around: &mut Surroundings<'_, C>,
     ) {
         self.set_phase(key, Phase::Peer(peer));
+        if let Some(address) = self.links.missed(peer) {
+            tracing::info!("peer reached again: {address}");
+        }
         if let Some(older) = self.links.on_up(peer, key) {
             self.end(older.0, around);
         }
@@ -223,13 +227,40 @@ impl Network {
             .phase = phase;
     }
 
+    /// Who is at the other end, for log lines: a peer by its name in the cluster, anybody else by its address.
     pub(super) fn remote(&self, key: Key) -> String {
-        let socket = self
-            .connections
-            .find(key)
-            .map(|connection| &connection.socket);
-        let address = socket.and_then(|socket| listener::remote_address(socket));
-        address.map_or_else(|| "gone".to_owned(), |address| address.to_string())
+        let Some(connection) = self.connections.find(key) else {
+            return "gone".to_owned();
+        };
+        if let Phase::Peer(peer) | Phase::Dialing(peer) = connection.phase
+            && let Some(wanted) = self.links.address_of(peer)
+        {
+            return format!("peer {}", wanted.address);
+        }
+        let remote = connection.remote;
+        remote.map_or_else(|| "gone".to_owned(), |address| address.to_string())
+    }
+
+    /// Tells that the other side of a connection vanished, if that is what the kernel says.
+    pub(super) fn tell_vanished(&mut self, key: Key, error: &io::Error, now_ns: u64) {
+        if !listener::is_vanished(error) {
+            return;
+        }
+        let text = format!("{}: {error}", self.remote(key));
+        match self.connections.find(key).map(|found| &found.phase) {
+            Some(Phase::Peer(_)) => self.notices.announce(Notice::Vanished, now_ns, &text),
+            Some(Phase::Client) => {
+                self.notices.tell(Notice::Vanished, now_ns, &text);
+            }
+            Some(
+                Phase::Dialing(_)
+                | Phase::Greeting(_)
+                | Phase::HandingOver(_)
+                | Phase::Leaving
+                | Phase::Dead,
+            )
+            | None => {}
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::address::RawAddress;
 use super::operation::{Descriptor, Operation, Part};
 use crate::storage::Slice;
-use io_uring::types::{Fd, FsyncFlags, TimeoutFlags, Timespec};
+use io_uring::types::{Fd, FsyncFlags, Timespec};
 use io_uring::{opcode, squeue};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
@@ -41,9 +41,7 @@ pub(super) fn scratch_of(operation: &Operation) -> Option<Scratch> {
         }),
         Operation::Connect { address, .. } => Some(Scratch::Address(RawAddress::new(*address))),
         Operation::Size { .. } => Some(Scratch::Metadata(MaybeUninit::zeroed())),
-        Operation::Pause { duration: time } | Operation::Until { time } => {
-            Some(Scratch::Time(*time))
-        }
+        Operation::Pause { duration: time } => Some(Scratch::Time(*time)),
         Operation::ReadSignal { .. } => Some(Scratch::Signal([0; SIGNAL_BYTES])),
         Operation::Accept { .. }
         | Operation::Receive { .. }
@@ -115,9 +113,6 @@ pub(super) fn entry_of(
                 .build()
         }
         (Operation::Pause { .. }, Some(Scratch::Time(time))) => opcode::Timeout::new(time).build(),
-        (Operation::Until { .. }, Some(Scratch::Time(time))) => opcode::Timeout::new(time)
-            .flags(TimeoutFlags::ABS | TimeoutFlags::BOOTTIME)
-            .build(),
         (Operation::ReadSignal { file }, Some(Scratch::Signal(bytes))) => {
             let size = u32::try_from(bytes.len()).expect("a constant");
             opcode::Read::new(fd(file), bytes.as_mut_ptr(), size).build()
@@ -193,7 +188,6 @@ fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entr
         Operation::Connect { .. }
         | Operation::Size { .. }
         | Operation::Pause { .. }
-        | Operation::Until { .. }
         | Operation::ReadSignal { .. } => {
             unreachable!("{operation:?} has scratch memory of its kind, see `scratch_of`")
         }

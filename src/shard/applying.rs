@@ -87,8 +87,7 @@ impl Hosted {
     /// Applies whole records, which begin behind what is applied, up to the commit index.
     fn apply_records<S: Seams>(&mut self, means: &mut Means<S>, bytes: &[u8]) {
         means.apply_bytes_left = means.apply_bytes_left.saturating_sub(bytes.len());
-        for entry in record::records(bytes) {
-            let entry = entry.expect("the log lends records that it has checked");
+        for entry in record::lent_records(bytes) {
             if entry.index() > self.replica.commit_index() || self.stopped.is_some() {
                 return;
             }

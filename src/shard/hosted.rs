@@ -256,7 +256,7 @@ impl Hosted {
         }
         let mut commands: Vec<(SessionId, SequenceNumber)> = Vec::new();
         for piece in &lent.pieces {
-            for entry in record::records(piece).map_while(Result::ok) {
+            for entry in record::lent_records(piece) {
                 let Some(view) = entry.entry() else { continue };
                 if view.kind != EntryKind::CommandPlain {
                     continue;

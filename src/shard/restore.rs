@@ -45,6 +45,8 @@ pub struct DamagedGroup {
     pub group: GroupId,
     /// What it lost, in words.
     pub reason: String,
+    /// Of group 0: the genesis, as far as it can still be read.
+    pub genesis: Option<Vec<u8>>,
 }
 
 /// All replicas of a log, sorted by whether they can be started.
@@ -69,14 +71,43 @@ impl Found {
         for group in groups {
             match &group.status {
                 GroupStatus::Serves => found.whole.push(read_group(log, group).await?),
-                GroupStatus::Damaged { range, reason } => found.damaged.push(DamagedGroup {
-                    group: group.group,
-                    reason: format!("entries {} to {}: {reason}", range.start(), range.end()),
-                }),
+                GroupStatus::Damaged { range, reason } => {
+                    let reason = format!("entries {} to {}: {reason}", range.start(), range.end());
+                    found.damaged.push(DamagedGroup {
+                        group: group.group,
+                        reason,
+                        genesis: read_genesis(log, &group).await,
+                    });
+                }
             }
         }
         Ok(found)
     }
+}
+
+/// What group 0 was born with, although it is damaged: it names the nodes, without which no other group here would find
+/// its members.
+async fn read_genesis<D: Disk>(log: &Log<D>, found: &RecoveredGroup) -> Option<Vec<u8>> {
+    if found.group != GroupId::SYSTEM {
+        return None;
+    }
+    let base = match &found.checkpoint {
+        Some(checkpoint) => {
+            let at = (found.group, checkpoint.pointer.at.index);
+            let mut stream = Vec::new();
+            for number in 0..checkpoint.pointer.chunks {
+                let chunk = log.load_chunk_at(at, number, checkpoint.chunk(number));
+                stream.extend_from_slice(&chunk.await.ok()?);
+            }
+            let is_whole = xxh3_128(&stream).to_le_bytes() == checkpoint.pointer.stream_hash;
+            base_of_checkpoint(found.group, is_whole.then_some(&stream)?)
+        }
+        None => base_of_birth(
+            found.group,
+            found.created.as_ref().map(|(created, _)| created.clone()),
+        ),
+    };
+    base.ok().map(|base| base.description.options)
 }
 
 /// What stands below all entries of a group that the log still holds: its newest checkpoint, or its birth.

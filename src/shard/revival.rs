@@ -33,7 +33,12 @@ impl<S: Seams> Shard<S> {
             Err(error) => {
                 // A binary that lacks what the group needs refuses the group, and serves the others.
                 let reason = why_not_hosted(&error);
-                self.damaged.push(DamagedGroup { group, reason });
+                let genesis = (group == GroupId::SYSTEM).then_some(found.description.options);
+                self.damaged.push(DamagedGroup {
+                    group,
+                    reason,
+                    genesis,
+                });
                 return;
             }
         };

@@ -33,7 +33,7 @@ use margay_machine::{Answers, HostError, Registry};
 use margay_raft::Options;
 use margay_types::{ClusterId, GroupId, Incarnation, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::system::Directory;
-use margay_wire::admin::{Durability, IoSettings};
+use margay_wire::admin::{Durability, IoSettings, MapNode};
 use margay_wire::genesis::Genesis;
 use margay_wire::refusal::Refusal;
 use std::collections::BTreeMap;
@@ -386,15 +386,27 @@ impl<S: Seams> Shard<S> {
 
     /// Shard 0 learns from group 0 which nodes there are, and tells its siblings, who they are part of.
     pub(crate) fn update_peers(&mut self) {
-        let Ok(directory) = self.ask_system(&Directory) else {
-            return;
+        let nodes = match self.ask_system(&Directory) {
+            Ok(directory) => directory.nodes,
+            Err(_) => match self.genesis_of_damaged() {
+                Some(genesis) => MapNode::all_of(&genesis),
+                None => return,
+            },
         };
         let manifest = self.manifest.clone();
         self.tell_siblings(|| Word::Membership {
             manifest: Box::new(manifest.clone()),
-            nodes: directory.nodes.clone(),
+            nodes: nodes.clone(),
         });
-        self.set_nodes(directory.nodes);
+        self.set_nodes(nodes);
+    }
+
+    /// A damaged group 0 says nothing; the genesis, which it was born with, still names the nodes. Its repair is
+    /// nothing that the other groups could wait for.
+    fn genesis_of_damaged(&self) -> Option<Genesis> {
+        let mut damaged = self.damaged.iter();
+        let system = damaged.find(|damaged| damaged.group == GroupId::SYSTEM)?;
+        Genesis::decode(system.genesis.as_ref()?).ok()
     }
 
     /// The cluster that this node belongs to, and its number there: what its hellos say.

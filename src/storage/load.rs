@@ -206,7 +206,24 @@ impl<D: Disk> Log<D> {
             .pointer
             .map_or(Index::ZERO, |pointer| pointer.at.index);
         let place = checkpoint.chunks.get(number as usize).copied();
-        let span = place.map(|place| self.record_span(place));
+        self.load_chunk_at((group, at), number, place)
+    }
+
+    /// Reads a chunk of a checkpoint that stands at `place`, by the word of recovery: of a damaged group, too, which
+    /// this log does not know.
+    ///
+    /// The future gives what [`Log::load_chunk`] gives.
+    pub fn load_chunk_at(
+        &self,
+        (group, at): (GroupId, Index),
+        number: u32,
+        place: Option<RecordPlace>,
+    ) -> impl Future<Output = Result<Vec<u8>, StorageError>> + use<D> {
+        let is_alive = |place: &RecordPlace| {
+            let mut segments = self.segments.iter();
+            segments.any(|own| own.live.name.number == place.segment)
+        };
+        let span = place.filter(is_alive).map(|place| self.record_span(place));
         let disk = self.disk.clone();
         async move {
             let span = span.ok_or(StorageError::Absent { group, index: at })?;

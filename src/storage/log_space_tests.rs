@@ -250,6 +250,26 @@ fn a_full_disk_passes_the_marks_one_by_one_and_hard_states_still_go() {
     assert!(log.has_room(9100));
 }
 
+/// The disk has room, and its owner may not have it.
+#[test]
+fn a_used_up_quota_is_a_full_disk_and_no_failure() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    disk.quota_is_used_up.set(true);
+    while log.has_room(9100) {
+        append(&mut log, GROUP, &[7; 9000]);
+        settle(&mut log, &disk);
+        log.tend();
+        disk.run_tasks();
+    }
+    assert_eq!(log.room(), Room::Hard);
+    log.submit().unwrap();
+    disk.quota_is_used_up.set(false);
+    log.tend();
+    disk.run_tasks();
+    assert_eq!(log.room(), Room::Free);
+}
+
 #[test]
 fn memory_is_bounded_when_writes_do_not_return() {
     let disk = TestDisk::new();

@@ -195,20 +195,27 @@ pub struct FoundCopy {
 }
 
 /// Reads both copies of the manifest in `directory`, and changes neither.
+///
+/// # Errors
+/// If one is there and cannot be opened: what is refused to us says nothing about itself.
 pub async fn read_copies<D: Disk>(
     disk: &D,
     directory: &Path,
     kind: ManifestKind,
-) -> [FoundCopy; 2] {
+) -> Result<[FoundCopy; 2], StorageError> {
     let [first, second] = paths(directory);
-    [
-        read_copy(disk, first, kind).await,
-        read_copy(disk, second, kind).await,
-    ]
+    Ok([
+        read_copy(disk, first, kind).await?,
+        read_copy(disk, second, kind).await?,
+    ])
 }
 
-async fn read_copy<D: Disk>(disk: &D, path: PathBuf, kind: ManifestKind) -> FoundCopy {
-    let bytes = read_file(disk, &path, kind.file_bytes()).await;
+async fn read_copy<D: Disk>(
+    disk: &D,
+    path: PathBuf,
+    kind: ManifestKind,
+) -> Result<FoundCopy, StorageError> {
+    let bytes = read_file(disk, &path, kind.file_bytes()).await?;
     let copy = bytes
         .as_ref()
         .ok_or(ManifestError::Absent)
@@ -220,15 +227,24 @@ async fn read_copy<D: Disk>(disk: &D, path: PathBuf, kind: ManifestKind) -> Foun
         (Err(ManifestError::Newer { found, .. }), _) => Some(*found),
         (Ok(_), None) | (Err(_), _) => None,
     };
-    FoundCopy { path, format, copy }
+    Ok(FoundCopy { path, format, copy })
 }
 
-async fn read_file<D: Disk>(disk: &D, path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
-    let file = disk.open(path, OpenMode::Existing).await.ok()?;
+/// What a file holds; nothing when it is not there, or the disk does not give it back.
+async fn read_file<D: Disk>(
+    disk: &D,
+    path: &Path,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, StorageError> {
+    let file = match disk.open(path, OpenMode::Existing).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StorageError::io("open", path, error)),
+    };
     let buffer = Block::for_reading(bytes_max);
     let (result, buffer) = disk.read(&file, 0, buffer).await;
-    let read = buffer.bytes().get(..result.ok()?)?;
-    Some(read.to_vec())
+    let read = result.ok().and_then(|bytes| buffer.bytes().get(..bytes));
+    Ok(read.map(<[u8]>::to_vec))
 }
 
 /// Where the copies of the manifest in `directory` lie.
@@ -293,7 +309,7 @@ impl<D: Disk> ManifestFiles<D> {
         };
         for path in paths(directory) {
             let opened = files.disk.open(&path, OpenMode::New).await;
-            let found = read_copy(&files.disk, path, kind).await;
+            let found = read_copy(&files.disk, path, kind).await?;
             let is_blank = found.copy == Err(ManifestError::Absent);
             match opened {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !is_blank => {
@@ -322,7 +338,7 @@ impl<D: Disk> ManifestFiles<D> {
             kind,
             counter: 0,
         };
-        let [first, second] = read_copies(&files.disk, directory, kind).await;
+        let [first, second] = read_copies(&files.disk, directory, kind).await?;
         let chosen = choose(first.copy, second.copy).map_err(|cause| StorageError::Manifest {
             directory: directory.to_owned(),
             cause,

@@ -264,6 +264,39 @@ impl<'a> RecordView<'a> {
     /// # Errors
     /// If there is no whole, intact record of a known kind.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        Self::read(bytes, Self::verify)
+    }
+
+    /// The record at the start of memory that holds only records which were checked, or made, here.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`]; a wrong checksum is noticed in debug builds.
+    fn parse_checked(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        Self::read(bytes, |header, payload| {
+            debug_assert_eq!(
+                Self::verify(header, payload),
+                Ok(()),
+                "a checked record has changed in memory"
+            );
+            Ok(())
+        })
+    }
+
+    fn verify(header: &Header, payload: &[u8]) -> Result<(), RecordError> {
+        let framed = crc32c::crc32c(&header.as_bytes()[4..]);
+        let computed = crc32c::crc32c_append(framed, payload);
+        let stored = header.checksum.get();
+        if stored == computed {
+            Ok(())
+        } else {
+            Err(RecordError::Checksum { stored, computed })
+        }
+    }
+
+    fn read(
+        bytes: &'a [u8],
+        verify: impl FnOnce(&Header, &[u8]) -> Result<(), RecordError>,
+    ) -> Result<Self, RecordError> {
         let short = |needed| RecordError::Short {
             needed,
             given: bytes.len(),
@@ -276,12 +309,7 @@ impl<'a> RecordView<'a> {
             .get(..record_bytes(length))
             .ok_or(short(record_bytes(length)))?;
         let payload = behind.get(..length).ok_or(short(record_bytes(length)))?;
-        let framed = crc32c::crc32c(&header.as_bytes()[4..]);
-        let computed = crc32c::crc32c_append(framed, payload);
-        let stored = header.checksum.get();
-        if stored != computed {
-            return Err(RecordError::Checksum { stored, computed });
-        }
+        verify(header, payload)?;
         let kind =
             RecordKind::from_number(header.kind).ok_or(RecordError::UnknownKind(header.kind))?;
         let fields = RecordFields {
@@ -397,6 +425,24 @@ impl<'a> RecordView<'a> {
 #[must_use]
 pub fn records(bytes: &[u8]) -> Records<'_> {
     Records { bytes, offset: 0 }
+}
+
+/// The records of memory that the log lends: each was checked when it came from a peer or from the disk, or was made
+/// here, and is not checked again.
+///
+/// # Panics
+/// When there is something else: a mistake of ours.
+pub fn lent_records(bytes: &[u8]) -> impl Iterator<Item = RecordView<'_>> {
+    let mut left = bytes;
+    std::iter::from_fn(move || {
+        if left.is_empty() {
+            return None;
+        }
+        let record = RecordView::parse_checked(left);
+        let record = record.expect("the log lends whole records");
+        left = left.get(record.bytes.len()..).unwrap_or_default();
+        Some(record)
+    })
 }
 
 /// Iterator of [`records`]. It ends behind the first bytes that are not a record, having said so.

@@ -352,6 +352,21 @@ pub(crate) async fn fill<D: Disk>(
     size_bytes: u64,
     pause: impl Fn() -> Option<Duration>,
 ) -> io::Result<D::File> {
+    match write_zeros(disk, path, size_bytes, pause).await {
+        // A quota is a disk of its own: it can be full while the one below has room, and is raised like one.
+        Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+            Err(io::Error::new(io::ErrorKind::StorageFull, error))
+        }
+        filled => filled,
+    }
+}
+
+async fn write_zeros<D: Disk>(
+    disk: &D,
+    path: &Path,
+    size_bytes: u64,
+    pause: impl Fn() -> Option<Duration>,
+) -> io::Result<D::File> {
     let folder = path.parent().unwrap_or(path);
     if disk.free_bytes(folder).await? < size_bytes {
         return Err(io::ErrorKind::StorageFull.into());

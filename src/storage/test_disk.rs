@@ -37,6 +37,8 @@ pub(crate) struct TestDisk {
     pub(crate) reads: Rc<Cell<usize>>,
     /// A byte of every file that cannot be read.
     pub(crate) unreadable: Rc<Cell<Option<u64>>>,
+    /// Allocation fails although there is room.
+    pub(crate) quota_is_used_up: Rc<Cell<bool>>,
 }
 
 impl TestDisk {
@@ -129,6 +131,9 @@ impl Disk for TestDisk {
     }
 
     async fn allocate(&self, _file: &TestFile, size_bytes: u64) -> io::Result<()> {
+        if self.quota_is_used_up.get() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let free = self.free.get().checked_sub(size_bytes);
         self.free.set(free.ok_or(io::ErrorKind::StorageFull)?);
         Ok(())

@@ -1,7 +1,7 @@
 //! The files of nodes that real servers wrote, looked at while these do not run: whole, torn and damaged.
 
 use crate::harness::is_root;
-use crate::harness::{Cluster, Load, Node, Shape, eventually, margay, text};
+use crate::harness::{Cluster, Load, Node, Shape, eventually, margay, replica, text};
 use crate::refusals::{behind_mount, demand};
 use margay_types::GroupId;
 use serde_json::Value;
@@ -234,6 +234,31 @@ fn a_flipped_byte_in_the_middle_is_named_and_a_start_says_the_same() {
         let is_named = named.any(|it| it.code == 210 && it.group == Some(group));
         is_named.then_some(()).ok_or(format!("{:?}", status.health))
     });
+}
+
+/// Group 0 names the nodes; one that lost a record of it must find them all the same, or none of its other groups,
+/// which lost nothing, would have a quorum when the next node fails.
+#[test]
+fn a_node_whose_group_0_is_damaged_goes_on_with_its_other_groups() {
+    let (mut cluster, group) = written();
+    let data = cluster.nodes[1].data().to_owned();
+    cluster.nodes[1].kill();
+    let whole = batches(&data);
+    let (batch, record) = records(&whole, GroupId::SYSTEM, "command")
+        .next()
+        .expect("a keyspace was made");
+    flip(&data, &batch["segment"], number(&record["offset"]) + 40);
+    let verify = json("verify", &data, 10);
+    assert_eq!(verify["start"]["without"][0], 0);
+
+    cluster.nodes[1].start();
+    eventually("a replica beside a damaged group 0", || {
+        replica(&cluster.nodes[1], group).map(|_| ())
+    });
+    cluster.nodes[2].kill();
+    let mut load = Load::start(&cluster, Shape::default());
+    load.advance(200);
+    load.finish();
 }
 
 #[test]

@@ -5,9 +5,13 @@
 //! * `dev` — a cluster in the foreground, from one command.
 //! * `operators` — what operators are told while nodes come and go.
 //! * `failures` — nodes are killed and stopped under load.
+//! * `clocks` — clocks that tell another time after a restart.
+//! * `half_open` — machines that vanish without a word.
 //! * `many_groups` — a thousand groups, and restarts.
 //! * `bootstraps` — bootstraps in the middle of which somebody dies.
 //! * `descriptors` — processes that may open few files.
+//! * `directories` — data directories that are taken away, or refuse.
+//! * `names` — peers whose names do not resolve.
 //! * `other_sessions` — clients that speak for the sessions of others.
 //! * `pauses` — a leader whose time stands still for a while.
 //! * `full_disk` — a node on a disk that has no room left.
@@ -24,14 +28,18 @@
 mod harness;
 
 mod bootstraps;
+mod clocks;
 mod descriptors;
 mod dev;
+mod directories;
 mod failures;
 mod formation;
 mod full_disk;
+mod half_open;
 mod hostile_peers;
 mod inspect;
 mod many_groups;
+mod names;
 mod open_loop;
 mod operators;
 mod other_sessions;

@@ -42,3 +42,28 @@ fn a_session_that_is_heard_from_outlives_its_leaders() {
         session = client.bound(&mut world, request);
     }
 }
+
+const YEAR_NS: u64 = 365 * 24 * 3_600 * 1_000_000_000;
+
+/// Look at the session and the leader: between two turns of one node a year passes by its clock, as after a sleep of
+/// its machine. It is no log time, and no reason for an election; what time passes afterwards counts as before.
+#[test]
+fn a_clock_that_jumps_by_a_year_ends_no_session_and_no_reign() {
+    for is_leaders in [true, false] {
+        let mut world = formed(3, 1);
+        let leader = leader_of(&mut world, GROUP).unwrap();
+        let mut client = Client::connect(&mut world, leader, 1);
+        let request = client.send_open(&mut world, 2_000);
+        client.bound(&mut world, request);
+        let term = group(&mut world, leader, GROUP).unwrap().term;
+        let jumps = if is_leaders { leader } else { (leader + 1) % 3 };
+        world.node(jumps).ahead_ns = YEAR_NS;
+        world.steps(150);
+        let found = group(&mut world, leader, GROUP).unwrap();
+        assert_eq!((found.sessions, found.term), (1, term));
+        assert_eq!(leader_of(&mut world, GROUP), Some(leader));
+        world.steps(70);
+        let left = group(&mut world, leader, GROUP).unwrap().sessions;
+        assert_eq!(left, 0, "it is silent for two seconds of log time");
+    }
+}

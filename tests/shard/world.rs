@@ -106,6 +106,8 @@ pub(crate) struct Node {
     pub(crate) holds_writes: bool,
     /// It has no turns.
     pub(crate) is_paused: bool,
+    /// What its clock is ahead of the world's.
+    pub(crate) ahead_ns: u64,
     /// What its turns came to, one by one, if somebody watches.
     pub(crate) watched: Option<Vec<Turn>>,
     pub(crate) incarnation: Incarnation,
@@ -327,6 +329,7 @@ impl Node {
             shard: None,
             holds_writes: false,
             is_paused: false,
+            ahead_ns: 0,
             watched: None,
             incarnation,
             held: Vec::new(),
@@ -345,7 +348,7 @@ impl Node {
     fn start(&mut self, place: usize, now_ns: u64) {
         self.life += 1;
         self.outbox = TestOutbox::default();
-        self.clock.0.set(now_ns);
+        self.clock.0.set(now_ns + self.ahead_ns);
         self.holds_writes = false;
         let life = self.process_life(place);
         let (disk, path) = (self.disk.clone(), data());
@@ -392,7 +395,7 @@ impl Node {
         if self.is_paused {
             return Put::default();
         }
-        self.clock.0.set(now_ns);
+        self.clock.0.set(now_ns + self.ahead_ns);
         self.disk
             .advance(Duration::from_nanos(now_ns).max(self.disk.now()));
         let mut is_first = true;

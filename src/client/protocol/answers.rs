@@ -77,17 +77,17 @@ impl Protocol {
                 session.on_progress();
                 session.allowance.on_answered(session.window);
                 self.on_applied(key, sequence, response.head, output);
-                self.send_held_back(key);
             }
             Answer::Refused(refusal) => {
                 self.refused_count += 1;
-                // What was decided stays decided; any other refusal speaks of its own epoch only.
+                // What was decided stays decided; any other refusal speaks of its own sending only.
                 let is_decided = Reaction::to(&refusal) == Reaction::Complete;
-                if is_decided || session.epoch == number.epoch {
+                if is_decided || session.sequencer.sent_in(sequence) == Some(number.epoch) {
                     self.on_command_refused(key, sequence, refusal);
                 }
             }
         }
+        self.send_held_back(key);
     }
 
     /// An answer makes a place on the wire for what was held back.
@@ -158,6 +158,7 @@ impl Protocol {
             Reaction::Skip => self.skip(key, sequence, refusal),
             Reaction::Complete => {
                 session.on_progress();
+                session.allowance.on_answered(session.window);
                 session.sequencer.on_decided(sequence, refusal);
                 self.complete_due(key);
             }
@@ -170,8 +171,12 @@ impl Protocol {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let known = session.sequencer.acknowledged_below()..=session.sequencer.next();
-        if !known.contains(&next) {
+        if next < session.sequencer.acknowledged_below() {
+            // It misses commands that are done: its reign is over, and it does not know yet.
+            self.rebind_later(key, STALE_LEADER_PAUSE_NS);
+            return;
+        }
+        if next > session.sequencer.next() {
             self.lose(key, Refusal::UnknownSession);
             return;
         }

@@ -89,6 +89,8 @@ impl Protocol {
         }
         session.binding = Binding::Unbound;
         session.begin_epoch();
+        // Whoever binds it sends everything; until then nothing is on the wire that a refusal could be of.
+        session.sequencer.rewind_all();
         if session.closing == Closing::Asked {
             session.closing = Closing::Wanted;
         }
@@ -202,7 +204,7 @@ impl Protocol {
         };
         let before_bytes = link.out.len();
         while session.allowance.has_place(session.sequencer.on_wire())
-            && let Some((sequence, payload)) = session.sequencer.take_unsent()
+            && let Some((sequence, payload)) = session.sequencer.take_unsent(template.epoch)
         {
             let number = Number {
                 sequence: sequence.number(),

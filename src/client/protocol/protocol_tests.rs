@@ -325,9 +325,9 @@ fn commands_leave_at_once_and_complete_in_order_even_when_answered_out_of_order(
 }
 
 /// The connection dies with answers lost; behind the attach everything unanswered comes again, in order, with the
-/// same bytes, and nothing that completed.
+/// same operations, and nothing that completed.
 #[test]
-fn after_a_reconnect_what_is_unanswered_is_sent_again_with_the_same_bytes() {
+fn after_a_reconnect_what_is_unanswered_is_sent_again_and_says_what_was_received() {
     let (mut world, key) = World::with_session();
     for bytes in [b"a", b"b", b"c"] {
         world.submit(key, bytes);
@@ -348,7 +348,13 @@ fn after_a_reconnect_what_is_unanswered_is_sent_again_with_the_same_bytes() {
     let again = world.asked(&other);
     assert_eq!(again.len(), 2);
     for (again, first) in again.iter().zip(&first[1..]) {
-        assert_eq!(again.body, first.body);
+        let (number, below, operation, bytes) = again.command();
+        let (first_number, first_below, first_operation, first_bytes) = first.command();
+        assert_eq!(
+            (number, operation, bytes),
+            (first_number, first_operation, first_bytes)
+        );
+        assert_eq!((first_below, below), (1, 2));
         assert_ne!(
             again.request, first.request,
             "answers to the first sending are told apart"
@@ -608,6 +614,9 @@ fn commands_that_are_sent_a_second_time_complete_once() {
 
 #[path = "skip_tests.rs"]
 mod skips;
+
+#[path = "refusal_tests.rs"]
+mod refusals;
 
 #[path = "query_tests.rs"]
 mod queries;

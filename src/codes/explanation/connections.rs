@@ -82,9 +82,9 @@ pub(super) const TOO_MANY_CONNECTIONS: Explanation = Explanation {
 };
 
 pub(super) const PEER_UNREACHABLE: Explanation = Explanation {
-    meaning: "This node cannot reach another node of its cluster: the name does not resolve, nobody listens \
-              there, or the network lies between. The line names address and reason. In `margay health` it \
-              names a leader that does not hear from a member, although both answer.",
+    meaning: "This node cannot reach another node of its cluster: nobody listens there, or the network lies \
+              between. The line names address and reason, and comes once for each reason while the peer is \
+              away. In `margay health` it names a leader that does not hear from a member, although both answer.",
     danger: "If the other node is down or cut off, groups with a member there live with one failure less to \
              spare; without a majority they stand still.",
     done: "Dials again all the time, with pauses of up to one second, and sends what was missed when it is \
@@ -92,7 +92,14 @@ pub(super) const PEER_UNREACHABLE: Explanation = Explanation {
     remedy: "Look at `margay status`, and start the node if it is down. If it runs: see from this machine \
              that its address is reachable on both its sides, firewall and names included.",
     avoid: "Do not restart this node: it is the one that works.",
-    concerns: &["listen", "margay status", "margay health", "M141", "M402"],
+    concerns: &[
+        "listen",
+        "margay status",
+        "margay health",
+        "M141",
+        "M402",
+        "M410",
+    ],
 };
 
 pub(super) const ACCEPT_FAILED: Explanation = Explanation {
@@ -104,4 +111,33 @@ pub(super) const ACCEPT_FAILED: Explanation = Explanation {
              ENOMEM look who uses the memory. Then start the node again.",
     avoid: "Do not wait for it to pass while clients come and go: a limit that is reached is reached again.",
     concerns: &["LimitNOFILE=", "M104", "M406"],
+};
+
+pub(super) const CONNECTION_VANISHED: Explanation = Explanation {
+    meaning: "The machine at the other end of a connection, or the way to it, was gone without a word: nothing \
+              that was sent to it was acknowledged for five seconds, probes of a connection without \
+              traffic included. The line names the peer, or the client's address.",
+    danger: "Of a client: none to the cluster; its sessions wait for it as long as their timeout says. Of a peer: \
+             groups with a member there live with one failure less to spare.",
+    done: "Closed the connection, so that it holds no place. A peer is dialed again all the time; a client's \
+           session goes on over any new connection.",
+    remedy: "For a peer: see whether its machine runs and whether the network between the two works. For \
+             clients that do it again and again: look for a firewall or a translation of addresses that \
+             forgets connections.",
+    avoid: "Do not restart this node: it has given up what was lost already.",
+    concerns: &["margay status", "margay health", "M405", "M407"],
+};
+
+pub(super) const NAME_UNRESOLVED: Explanation = Explanation {
+    meaning: "A peer that was given by name is to be dialed, and this machine finds no address for the name. The \
+              line gives the name, the reason, and where the peer is dialed instead. It is told once for each \
+              time that the peer is away.",
+    danger: "A peer that still is where it was last is reached all the same. One that moved, and any peer when \
+             this node has just started, is not: groups with a member there live with one failure less to spare.",
+    done: "Dials the address at which the peer was last, if it was reached in this life of the process, and looks \
+           the name up again before every try, with pauses of up to one second.",
+    remedy: "Make the name resolve on this machine (`getent hosts NAME`, /etc/hosts, the name service). The node \
+             takes the address by itself, without a restart.",
+    avoid: "Do not restart this node: it would forget where its peers were last.",
+    concerns: &["margay status", "margay health", "M407"],
 };

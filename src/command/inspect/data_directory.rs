@@ -4,7 +4,7 @@ use super::super::console::Console;
 use super::super::data_directory::{MANIFEST_FILES, demand_formatted, failed};
 use super::footprint::Footprint;
 use super::read_only_disk::{ReadOnlyDisk, run};
-use super::refusal::{changing, demand_readable, in_use, newer, no_node, one_log};
+use super::refusal::{changing, demand_readable, in_use, newer, no_node, one_log, unreadable};
 use crate::codes::{Code, Failure};
 use crate::runtime::DirectoryLock;
 use crate::storage::Disk;
@@ -186,6 +186,7 @@ fn read_manifest<T>(
 ) -> Result<FoundManifest<T>, Failure> {
     let copies = run(read_copies(disk, directory, kind));
     demand_readable(disk)?;
+    let copies = copies.map_err(|error| unreadable(directory, &error))?;
     let [first, second] = &copies;
     let chosen = choose(first.copy.clone(), second.copy.clone());
     if let Err(ManifestError::Newer { found, known }) = chosen {

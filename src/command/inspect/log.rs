@@ -119,8 +119,8 @@ fn print_log<W: Write>(
     page: &mut Page<W>,
 ) -> Result<(), Broken> {
     let outline = run(Outline::take(&found.disk, &log.path, manifest));
-    let outline = outline.map_err(|error| unreadable(&log.path, &error))?;
     demand_readable(&found.disk)?;
+    let outline = outline.map_err(|error| unreadable(&log.path, &error))?;
     page.begin_log(&LogHead::new(log, manifest, &outline))?;
     let mut window = Window::new(&found.disk, &log.path, manifest);
     for place in &outline.places {

@@ -104,8 +104,8 @@ fn read(
 ) -> Result<LogView, Failure> {
     let disk = &found.disk;
     let findings = run(find(disk, &log.path, manifest));
-    let findings = findings.map_err(|error| unreadable(&log.path, &error))?;
     demand_readable(disk)?;
+    let findings = findings.map_err(|error| unreadable(&log.path, &error))?;
     let outline = Outline::of(&findings.chain, findings.live);
     let mut window = Window::new(disk, &log.path, manifest);
     let damage = run(flaws(&outline, &mut window));

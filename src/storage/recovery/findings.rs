@@ -37,7 +37,7 @@ pub(crate) async fn find<D: Disk>(
 ) -> Result<Findings, StorageError> {
     let gathered = gather::gather(disk, directory, manifest, Detail::Records).await?;
     let chain = chain::follow(gathered.batches, &gathered.live, 1);
-    let mut told = gather::tell(disk, directory, manifest, &chain).await;
+    let mut told = gather::tell(disk, directory, manifest, &chain).await?;
     let unnamed = all_unnamed(&mut told, &gathered.live, chain.tail.sequence);
     let merged = told.facts.merge().into_iter();
     let groups = merged

@@ -34,7 +34,8 @@ pub(crate) enum Detail {
 /// Reads and scans every segment that the manifest lists.
 ///
 /// # Errors
-/// If a segment is of a newer format. What cannot be read is no error here: what is missing decides.
+/// If a segment is of a newer format, or is refused to us. What cannot be read is no error here: what is missing
+/// decides.
 pub(crate) async fn gather<D: Disk>(
     disk: &D,
     directory: &Path,
@@ -44,7 +45,7 @@ pub(crate) async fn gather<D: Disk>(
     let mut gathered = Gathered::default();
     for entry in &manifest.segments {
         let number = entry.name.number;
-        let segment = read_segment(disk, directory, number, manifest.segment_bytes).await;
+        let segment = read_segment(disk, directory, number, manifest.segment_bytes).await?;
         let header = segment.header(manifest.log_id, entry.name)?;
         let found = scan(&segment.bytes, manifest.log_id, entry.name)
             .filter(|batch| is_of_this_use(batch, header.as_ref()));
@@ -107,12 +108,15 @@ pub(crate) struct Told {
 }
 
 /// Goes through the log. Batches that only a witness knows are read once more, along its directory.
+///
+/// # Errors
+/// If a segment is refused to us.
 pub(crate) async fn tell<D: Disk>(
     disk: &D,
     directory: &Path,
     manifest: &LogManifest,
     chain: &Chain,
-) -> Told {
+) -> Result<Told, StorageError> {
     let mut told = Told::default();
     for link in &chain.links {
         match link {
@@ -120,7 +124,7 @@ pub(crate) async fn tell<D: Disk>(
             Link::Lost { sequence, item } => {
                 told.damaged_count += 1;
                 let records = match item {
-                    Some(item) => reread(disk, directory, manifest, item).await,
+                    Some(item) => reread(disk, directory, manifest, item).await?,
                     None => None,
                 };
                 match (item, records) {
@@ -130,7 +134,7 @@ pub(crate) async fn tell<D: Disk>(
             }
         }
     }
-    told
+    Ok(told)
 }
 
 async fn reread<D: Disk>(
@@ -138,12 +142,15 @@ async fn reread<D: Disk>(
     directory: &Path,
     manifest: &LogManifest,
     item: &WitnessItem,
-) -> Option<FoundRecords> {
+) -> Result<Option<FoundRecords>, StorageError> {
     let number = item.segment.number;
-    let segment = read_segment(disk, directory, number, manifest.segment_bytes).await;
-    let start = usize::try_from(item.offset).ok()?;
-    let end = start.checked_add(usize::try_from(item.length).ok()?)?;
-    read_witnessed(segment.bytes.get(start..end).unwrap_or_default(), item)
+    let segment = read_segment(disk, directory, number, manifest.segment_bytes).await?;
+    let place = || {
+        let start = usize::try_from(item.offset).ok()?;
+        Some(start..start.checked_add(usize::try_from(item.length).ok()?)?)
+    };
+    let bytes = place().and_then(|place| segment.bytes.get(place));
+    Ok(read_witnessed(bytes.unwrap_or_default(), item))
 }
 
 fn tell_batch(told: &mut Told, batch: &FoundBatch) {

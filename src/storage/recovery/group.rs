@@ -41,24 +41,27 @@ fn checkpoint(group: &RecoveredGroup) -> Option<StoredCheckpoint> {
     match (&group.checkpoint, &group.created) {
         (Some(found), _) => Some(StoredCheckpoint {
             pointer: Some(found.pointer),
-            place: record_place(&found.place),
-            chunks: found.chunks.values().map(record_place).collect(),
+            place: found.place.of_record(),
+            chunks: found.chunks.values().map(Place::of_record).collect(),
         }),
         (None, Some((_, place))) => Some(StoredCheckpoint {
             pointer: None,
-            place: record_place(place),
+            place: place.of_record(),
             chunks: Vec::new(),
         }),
         (None, None) => None,
     }
 }
 
-fn record_place(place: &Place) -> RecordPlace {
-    RecordPlace {
-        segment: place.segment.number,
-        offset: place.offset,
-        length: place.bytes,
-        sequence: place.sequence,
+impl Place {
+    /// As the log writes down where a record is.
+    pub(super) fn of_record(&self) -> RecordPlace {
+        RecordPlace {
+            segment: self.segment.number,
+            offset: self.offset,
+            length: self.bytes,
+            sequence: self.sequence,
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 use super::super::batch::SegmentName;
 use super::super::directory::RunClass;
 use super::super::payload::{CheckpointPointer, Created, Head, Tail};
-use super::super::resume::ReplicaIdentity;
+use super::super::resume::{RecordPlace, ReplicaIdentity};
 use super::runs::{BadRecords, Content, FoundRecord};
 use margay_raft::{EntryKind, HardState, Position};
 use margay_types::{GroupId, Index, Term};
@@ -66,6 +66,14 @@ pub struct FoundCheckpoint {
     pub place: Place,
     /// Its chunks, by number; a missing one is damaged.
     pub chunks: BTreeMap<u32, Place>,
+}
+
+impl FoundCheckpoint {
+    /// Where one of its chunks stands.
+    #[must_use]
+    pub fn chunk(&self, number: u32) -> Option<RecordPlace> {
+        self.chunks.get(&number).map(Place::of_record)
+    }
 }
 
 /// Something that one record, or the lack of one, says of a group.

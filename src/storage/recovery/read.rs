@@ -6,7 +6,12 @@ use super::super::disk::{Disk, OpenMode};
 use super::super::error::StorageError;
 use super::super::segment::{SegmentError, SegmentHeader, segment_path};
 use crate::limits::{SEGMENT_HEADER_BYTES, WRITE_UNIT_BYTES};
+use std::io;
 use std::path::Path;
+
+/// What the kernel says when the process, or the machine, may open no more files.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 
 /// One read while scanning: large enough for the bandwidth of a device.
 const READ_BYTES: usize = 1 << 20;
@@ -55,32 +60,51 @@ impl SegmentBytes {
 }
 
 /// Reads a segment. A file that is missing or short is no error here: what it held decides.
+///
+/// # Errors
+/// If it is there and refused to us. It says nothing about itself then, and must not pass for lost.
 pub(crate) async fn read_segment<D: Disk>(
     disk: &D,
     directory: &Path,
     number: u32,
     size_bytes: u64,
-) -> SegmentBytes {
+) -> Result<SegmentBytes, StorageError> {
     let size = usize::try_from(size_bytes).expect("a segment has at most 2 GiB");
     let mut bytes = vec![0; size.max(SEGMENT_HEADER_BYTES)];
     let path = segment_path(directory, number);
-    let Ok(file) = disk.open(&path, OpenMode::Existing).await else {
-        return SegmentBytes {
-            bytes,
-            is_there: false,
-            is_readable: false,
-        };
+    let file = match disk.open(&path, OpenMode::Existing).await {
+        Ok(file) => file,
+        Err(error) if is_refusal(&error) => return Err(StorageError::io("open", &path, error)),
+        Err(_) => {
+            return Ok(SegmentBytes {
+                bytes,
+                is_there: false,
+                is_readable: false,
+            });
+        }
     };
     let is_there = disk
         .size_bytes(&file)
         .await
         .is_ok_and(|size| size >= size_bytes);
     let is_readable = read_into(disk, &file, 0, &mut bytes).await;
-    SegmentBytes {
+    Ok(SegmentBytes {
         bytes,
         is_there,
         is_readable,
-    }
+    })
+}
+
+/// Is it about us, and not about the file: whom it belongs to, how it is mounted, or what the process has used up?
+fn is_refusal(error: &io::Error) -> bool {
+    let is_used_up = matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    is_used_up
+        || matches!(
+            error.kind(),
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::OutOfMemory
+        )
 }
 
 /// Reads what stands from `start` on in large pieces, leaving zeros where that fails; did all of it succeed?

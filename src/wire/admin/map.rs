@@ -1,6 +1,7 @@
 //! The map: who is where, for clients. Answered by any node from its replica of group 0; leaders are hints.
 
 use super::Keyspace;
+use crate::genesis::{Genesis, GenesisMember};
 use margay_types::{ClusterId, GroupId, Incarnation, Index, NodeId, ShardId, Term};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,21 @@ pub struct MapNode {
     pub shards: u16,
     /// The port of each shard, in their order; empty when only the well-known one is open.
     pub shard_ports: Vec<u16>,
+}
+
+impl MapNode {
+    /// The nodes that a genesis names, in the order of their ids.
+    #[must_use]
+    pub fn all_of(genesis: &Genesis) -> Vec<Self> {
+        let node = |member: GenesisMember<'_>| Self {
+            node: member.node,
+            incarnation: member.genesis.incarnation,
+            address: member.genesis.address.clone(),
+            shards: member.genesis.shards,
+            shard_ports: Vec::new(),
+        };
+        genesis.members().map(node).collect()
+    }
 }
 
 /// Who has a group.

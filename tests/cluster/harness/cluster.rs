@@ -68,10 +68,17 @@ impl Cluster {
     /// The same on nodes with so many shards each.
     pub(crate) fn with_groups_on(groups: u32, shards: &[usize]) -> Self {
         let cluster = Self::blank_with_shards(shards);
-        let nodes = cluster.endpoints().join(",");
-        cluster.succeeds(&["bootstrap", "--name", "prod", "--nodes", &nodes]);
+        cluster.form(groups, &cluster.endpoints());
+        cluster
+    }
+
+    /// Forms a cluster of the nodes, which call each other by these addresses, with a keyspace of so many `bench`
+    /// groups that have leaders.
+    pub(crate) fn form(&self, groups: u32, addresses: &[String]) {
+        let nodes = addresses.join(",");
+        self.succeeds(&["bootstrap", "--name", "prod", "--nodes", &nodes]);
         let count = groups.to_string();
-        cluster.succeeds(&[
+        self.succeeds(&[
             "keyspace",
             "create",
             KEYSPACE,
@@ -80,10 +87,9 @@ impl Cluster {
             "--groups",
             &count,
         ]);
-        for group in cluster.groups() {
-            cluster.leader(group);
+        for group in self.groups() {
+            self.leader(group);
         }
-        cluster
     }
 
     /// A directory for whatever else a test needs.

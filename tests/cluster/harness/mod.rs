@@ -17,6 +17,7 @@ mod raw_client;
 mod session_check;
 mod signs;
 mod waiting;
+mod wire;
 
 pub(crate) use cluster::{Cluster, KEYSPACE, replica};
 pub(crate) use dev::Dev;
@@ -25,4 +26,5 @@ pub(crate) use load::{Load, Shape};
 pub(crate) use node::{Node, margay, text};
 pub(crate) use raw_client::RawClient;
 pub(crate) use signs::{demand_hangup, demand_printed};
-pub(crate) use waiting::{eventually, now, pass};
+pub(crate) use waiting::{PATIENCE, eventually, now, pass};
+pub(crate) use wire::Wire;

@@ -10,6 +10,7 @@ use margay_types::GroupId;
 use margay_wire::admin::{GroupStatus, Status, StatusRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,6 +25,7 @@ const LOG_LINES_MAX: usize = 40;
 /// A node: its directory and port for ever, its process for now.
 #[derive(Debug)]
 pub(crate) struct Node {
+    host: Ipv4Addr,
     port: Port,
     data: PathBuf,
     log: PathBuf,
@@ -47,6 +49,7 @@ impl Node {
     /// A node on a directory that is there.
     pub(crate) fn on(parent: &Path, name: &str, settings: &[&str]) -> Self {
         Self {
+            host: Ipv4Addr::LOCALHOST,
             port: Port::draw(),
             log: parent.join(format!("{name}.log")),
             data: parent.join(name),
@@ -60,6 +63,12 @@ impl Node {
     /// The same, to run with so many shards.
     pub(crate) fn with_shards(mut self, shards: usize) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// The same, to listen on another address than that of loopback.
+    pub(crate) fn listening_on(mut self, host: Ipv4Addr) -> Self {
+        self.host = host;
         self
     }
 
@@ -112,7 +121,7 @@ impl Node {
 
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
-        self.port.address()
+        SocketAddr::from((self.host, self.port.number())).to_string()
     }
 
     /// Its directory.

@@ -5,7 +5,7 @@
 //! strangers do not know of claims.
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as Name, UnixListener};
 
@@ -42,11 +42,6 @@ impl Port {
     /// Its number.
     pub(crate) fn number(&self) -> u16 {
         self.number
-    }
-
-    /// Where to listen, and whom to call.
-    pub(crate) fn address(&self) -> String {
-        SocketAddr::from(([127, 0, 0, 1], self.number)).to_string()
     }
 
     fn claim(number: u16) -> Option<Self> {

@@ -146,8 +146,8 @@ impl Io {
         }));
     }
 
-    /// Lets go of the tasks that never ran. They hold this, and it holds them: without it they would outlive a loop that
-    /// could not begin, and whoever waits for what they own would wait for ever.
+    /// Lets go of the tasks that never ran. They hold this, and it holds them: without it they would outlive a loop
+    /// that could not begin, and whoever waits for what they own would wait for ever.
     pub(super) fn abandon_spawned(&self) {
         drop(self.spawned.take());
     }

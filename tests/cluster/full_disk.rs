@@ -117,7 +117,8 @@ fn applied(node: &Node, group: GroupId) -> Result<margay_types::Index, String> {
 }
 
 /// The other follower is away, so that nothing can be let go of: the full node takes no more entries and says why, and
-/// starts again on the full disk. When the other one is back the cluster goes on, and so does the node when it has room.
+/// starts again on the full disk. When the other one is back the cluster goes on, and so does the node once it has
+/// room.
 #[test]
 fn a_node_on_a_full_disk_restarts_and_goes_on_when_there_is_room() {
     let mut cluster = Cluster::with_groups(1);

@@ -30,6 +30,7 @@ use margay_wire::admin::{Durability, IoSettings, system};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What every shard of a node is made from.
@@ -67,8 +68,15 @@ pub(crate) fn run(machines: &Registry, start: Start) -> Result<Option<Code>, Run
         data: config.data,
     };
     let preparation = Preparation::new();
+    let kept = lock.file().map_err(|source| RuntimeError::Lock {
+        directory: data.clone(),
+        source,
+    })?;
     let executor = Executor::start(
-        ExecutorConfig::new(shards, config.listen),
+        ExecutorConfig {
+            kept: Some(Arc::new(kept)),
+            ..ExecutorConfig::new(shards, config.listen)
+        },
         Some(&signals),
         move |seams| plan.clone().make(&preparation, seams),
     )?;

@@ -1,11 +1,16 @@
 //! One process per data directory: an advisory lock on `<data>/lock`, held as long as the process lives.
 //!
-//! The kernel gives the lock up when the process ends, however it ends; the file stays and names its last holder.
+//! The kernel gives the lock up when the process has ended, however it ended, *and* nothing of it is under way any more:
+//! every ring holds on to the locked file. A ring outlives a killed process for as long as its requests take; a direct
+//! write of a life that is over could else land in a log that the next life has recovered already. So a lock whose
+//! holder is dead is waited for. The file stays and names its last holder.
+//!
 //! Whoever only looks asks the kernel's list of locks (`/proc/locks`) and takes none: a lock held for a moment could
 //! be the one that a server fails to get. The list shows processes of the own name space, so a server in another
 //! container is not seen.
 
 use super::error::RuntimeError;
+use super::limits::{LOCK_PATIENCE, LOCK_PAUSE};
 use rustix::fs::{
     CWD, FlockOperation, Mode, OFlags, Stat, flock, ftruncate, major, minor, openat, stat,
 };
@@ -13,6 +18,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread;
 
 /// Name of the lock file.
 pub(super) const FILE_NAME: &str = "lock";
@@ -36,15 +42,16 @@ impl DirectoryLock {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o640);
         let file = openat(CWD, directory.join(FILE_NAME), flags, mode).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(RuntimeError::DirectoryLocked {
-                    directory: directory.to_owned(),
-                    holder: holder(&file),
-                });
-            }
-            Err(error) => return Err(failed(error)),
+        let attempt = || match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(holder(&file))),
+            Err(error) => Err(failed(error)),
+        };
+        if let Some(holder) = once_the_dead_let_go(attempt)? {
+            return Err(RuntimeError::DirectoryLocked {
+                directory: directory.to_owned(),
+                holder,
+            });
         }
         // Over what stands there, and cut behind it: a full disk has no block for a file that was emptied first.
         let process = format!("{}\n", std::process::id());
@@ -68,9 +75,47 @@ impl DirectoryLock {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let locks = fs::read_to_string("/proc/locks")?;
-        Ok(locks.lines().find_map(|line| holder_in(line, &file)))
+        once_the_dead_let_go(|| {
+            let locks = fs::read_to_string("/proc/locks")?;
+            Ok(locks.lines().find_map(|line| holder_in(line, &file)))
+        })
     }
+}
+
+/// Asks who holds a lock until nobody does, or somebody who lives; a dead holder is waited for within limits.
+fn once_the_dead_let_go<E>(
+    mut holder: impl FnMut() -> Result<Option<String>, E>,
+) -> Result<Option<String>, E> {
+    let mut patience = LOCK_PATIENCE;
+    loop {
+        let Some(process) = holder()? else {
+            return Ok(None);
+        };
+        if is_alive(&process) {
+            return Ok(Some(process));
+        }
+        let Some(left) = patience.checked_sub(LOCK_PAUSE) else {
+            return Ok(Some(format!(
+                "{process}, which has ended, but the kernel still has writes of it"
+            )));
+        };
+        patience = left;
+        thread::sleep(LOCK_PAUSE);
+    }
+}
+
+/// Does a process run? One that has ended may not have been waited for: then it is still listed, as a zombie or dead.
+/// One whose number cannot be read is taken for one that runs.
+fn is_alive(process: &str) -> bool {
+    if process.parse::<u32>().is_err() {
+        return true;
+    }
+    let Ok(line) = fs::read_to_string(format!("/proc/{process}/stat")) else {
+        return false;
+    };
+    // The name before it may have any characters in it, so the state is looked for behind its end.
+    let state = line.rsplit(')').next().map(str::trim_start);
+    !state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// The process in a line such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131090 0 EOF`, if it is about `file`. A line of
@@ -104,6 +149,8 @@ fn holder(file: &OwnedFd) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::buffers::ReceiveBufferSizes;
+    use crate::runtime::ring::Ring;
     use rustix::fs::makedev;
 
     #[test]
@@ -118,6 +165,47 @@ mod tests {
         );
         drop(held);
         DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    /// The lock was given up, and a ring still holds on to its file: so may a write that is under way.
+    #[test]
+    fn a_lock_is_held_as_long_as_a_ring_that_keeps_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = DirectoryLock::acquire(directory.path()).unwrap();
+        let sizes = ReceiveBufferSizes {
+            count: 2,
+            buffer_bytes: 64,
+        };
+        let kept = held.file().unwrap();
+        let ring = Ring::new(sizes, Some(&kept)).unwrap();
+        drop((held, kept));
+        let error = DirectoryLock::acquire(directory.path()).unwrap_err();
+        assert!(
+            matches!(error, RuntimeError::DirectoryLocked { .. }),
+            "{error}"
+        );
+        drop(ring);
+        // The kernel takes a ring apart when it has time.
+        let attempts = LOCK_PATIENCE.as_millis() / LOCK_PAUSE.as_millis();
+        let is_free = (0..attempts).any(|_| {
+            thread::sleep(LOCK_PAUSE);
+            DirectoryLock::acquire(directory.path()).is_ok()
+        });
+        assert!(is_free);
+    }
+
+    #[test]
+    fn who_has_ended_does_not_live() {
+        assert!(is_alive(&std::process::id().to_string()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = child.id().to_string();
+        let output = || fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        while !output().contains(") Z") {
+            thread::yield_now();
+        }
+        assert!(!is_alive(&process), "nobody has waited for it");
+        child.wait().unwrap();
+        assert!(!is_alive(&process));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct ExecutorConfig {
     pub client_backlog_bytes_max: u64,
     /// Time for a hello.
     pub handshake_timeout: Duration,
+    /// What the kernel holds on to until nothing of any shard is under way: the lock of the data directory.
+    pub kept: Option<Arc<OwnedFd>>,
 }
 
 impl ExecutorConfig {
@@ -71,6 +73,7 @@ impl ExecutorConfig {
             clients_max: super::limits::CLIENTS_MAX,
             client_backlog_bytes_max: CLIENT_BACKLOG_BYTES_MAX,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            kept: None,
         }
     }
 }
@@ -372,7 +375,8 @@ impl<C: Core + 'static> Start<C> {
             handshake_timeout_ns: u64::try_from(self.config.handshake_timeout.as_nanos())
                 .expect("some seconds"),
         };
-        let ring = Ring::new(self.config.receive_buffers).map_err(kernel("make a ring"))?;
+        let ring = Ring::new(self.config.receive_buffers, self.config.kept.as_deref())
+            .map_err(kernel("make a ring"))?;
         let parts = Parts {
             ring,
             io,

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Time between two ticks of a core.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// How long a start waits for the writes of a process that was killed. What still hangs then is a matter for people.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at whether they have ended.
+pub const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Longest time from a connection's start to its accepted hello, and from its last bytes to its end.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -26,7 +26,7 @@ use io_uring::{IoUring, cqueue, squeue};
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Entries of the submission queue: about what one turn starts under load.
 const SUBMISSIONS: u32 = 512;
@@ -91,13 +91,18 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Makes a ring for the calling thread.
-    pub(super) fn new(sizes: ReceiveBufferSizes) -> io::Result<Self> {
+    /// Makes a ring for the calling thread. The kernel holds on to `kept` until nothing of the ring is under way any
+    /// more, even when the process was killed: registered files are let go of when all requests have ended
+    /// (`io_ring_ctx_free` in `io_uring/io_uring.c`).
+    pub(super) fn new(sizes: ReceiveBufferSizes, kept: Option<&OwnedFd>) -> io::Result<Self> {
         let kernel = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
+        if let Some(kept) = kept {
+            kernel.submitter().register_files(&[kept.as_raw_fd()])?;
+        }
         let buffers = ReceiveBuffers::new(sizes);
         // SAFETY: the entries are page aligned and stay where they are until this ring is dropped; `Drop` below keeps
         // them alive if the kernel may still use them.

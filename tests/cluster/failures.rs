@@ -44,6 +44,21 @@ fn nodes_that_die_again_and_again_cost_no_command() {
     cluster.finish();
 }
 
+/// No pause between death and start: the kernel still has the port, the files and perhaps writes of the life before.
+#[test]
+fn a_node_that_is_killed_can_be_started_at_once() {
+    let mut cluster = Cluster::with_groups(2);
+    let mut load = Load::start(&cluster, Shape::default());
+    for _ in 0..12 {
+        load.advance(20);
+        cluster.nodes[1].kill();
+        cluster.nodes[1].start();
+    }
+    load.advance(200);
+    load.finish();
+    cluster.finish();
+}
+
 #[test]
 fn all_nodes_killed_at_once_come_back_with_everything() {
     let mut cluster = Cluster::with_groups(2);

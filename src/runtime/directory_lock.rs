@@ -1,9 +1,9 @@
 //! One process per data directory: an advisory lock on `<data>/lock`, held as long as the process lives.
 //!
-//! The kernel gives the lock up when the process has ended, however it ended, *and* nothing of it is under way any more:
-//! every ring holds on to the locked file. A ring outlives a killed process for as long as its requests take; a direct
-//! write of a life that is over could else land in a log that the next life has recovered already. So a lock whose
-//! holder is dead is waited for. The file stays and names its last holder.
+//! The kernel gives the lock up when the process has ended, however it ended, *and* nothing of it is under way any
+//! more: every ring holds on to the locked file. A ring outlives a killed process for as long as its requests take; a
+//! direct write of a life that is over could else land in a log that the next life has recovered already. So a lock
+//! whose holder is dead is waited for. The file stays and names its last holder.
 //!
 //! Whoever only looks asks the kernel's list of locks (`/proc/locks`) and takes none: a lock held for a moment could
 //! be the one that a server fails to get. The list shows processes of the own name space, so a server in another

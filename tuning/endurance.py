@@ -88,8 +88,8 @@ def leader(cluster):
     """The node that leads the one group of the keyspace."""
     done = run_to_end([cluster.margay, "group", "list", "-e", cluster.endpoints, "-o", "json"])
     groups = [group for group in json.loads(done)["groups"] if group["keyspace"]]
-    number = groups[0]["leader"]
-    return cluster.nodes[number - 1] if number else None
+    address = groups[0]["leader_address"]
+    return next((node for node in cluster.nodes if node.address == address), None)
 
 
 def failover(options, cluster):

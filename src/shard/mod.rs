@@ -50,6 +50,7 @@ mod members;
 mod mutant_tests;
 mod operators;
 pub mod outbox;
+mod pace;
 mod peers;
 mod proposals;
 mod queries;

@@ -19,6 +19,7 @@ use crate::shard::exit::Exit;
 use crate::shard::hosted::Hosted;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
+use crate::shard::pace::Pace;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::restore::{DamagedGroup, Found};
@@ -156,6 +157,7 @@ impl<S: Seams> Shard<S> {
             responses: Responses::default(),
             cold: ColdInbox::default(),
             loads: Loads::default(),
+            pace: Pace::default(),
             effects: Vec::new(),
             answers: Answers::new(),
             agenda: Agenda::default(),
@@ -234,6 +236,10 @@ impl<S: Seams> Shard<S> {
                 result,
             } => {
                 self.give_load_place();
+                if let LoadFor::Append { .. } = purpose {
+                    let bytes = result.as_ref().map_or(0, |records| records.bytes.len());
+                    self.means.pace.end(bytes);
+                }
                 let Some(hosted) = self.groups.get_mut(&group) else {
                     return;
                 };

@@ -271,7 +271,7 @@ impl<S: Seams> Shard<S> {
         if !mutant::is(Mutant::ActsBeforeManifest) || self.founding.is_some() {
             return;
         }
-        for birth in self.births.logged.clone() {
+        for (_, birth) in self.births.logged.clone() {
             if let Err(error) = self.bear(&birth) {
                 self.fail(error);
             }

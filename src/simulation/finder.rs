@@ -84,6 +84,7 @@ pub fn complaint(broken: Option<Mutant>, seed: u64, faulty_ms: u64) -> Option<St
     let options = RunOptions {
         seed,
         node_count: None,
+        shard_count: None,
         faulty_ns: faulty_ms * 1_000_000,
         has_faults: true,
         echo: Echo::Quiet,

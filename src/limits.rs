@@ -161,7 +161,7 @@ pub const LOAD_GAP_BYTES_MAX: usize = 64 * KIB;
 /// Bytes of entries that a shard reads for followers that are far behind, per tick: 20 MB/s leave the foreground alone.
 /// When the log itself grows faster it is more.
 pub const CATCH_UP_BYTES_PER_TICK: i64 = 200 << 10;
-/// Bytes of one such read, but for an entry that is larger: little enough that it delays nobody.
+/// Bytes of one such read at least: little enough that it delays nobody. When the log grows faster it is more.
 pub const CATCH_UP_READ_BYTES: usize = 128 << 10;
 /// So many bytes are read for followers at once, so that a short absence is over soon.
 pub const CATCH_UP_BURST_BYTES: i64 = 4 << 20;

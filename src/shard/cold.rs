@@ -31,6 +31,8 @@ pub(crate) enum LoadFor {
         to: ReplicaNumber,
         /// What goes with them.
         append: AppendEntries,
+        /// What was charged for the read.
+        bytes_max: usize,
     },
 }
 

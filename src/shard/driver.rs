@@ -3,7 +3,7 @@
 //! Writes go into the log's open batch at once, in order; a `Send` may leave at once, because the core holds back what
 //! promises something not yet durable. Appends leave before the own write returns (thesis 10.2.1).
 
-use crate::limits::{APPEND_BYTES_MAX, CATCH_UP_READ_BYTES, GROUP_WINDOW_BYTES};
+use crate::limits::{APPEND_BYTES_MAX, GROUP_WINDOW_BYTES};
 use crate::shard::Seams;
 use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
@@ -336,25 +336,27 @@ impl Hosted {
         if !self.replica.is_leader() || self.replica.term() != append.term {
             return;
         }
-        if !means.pace.try_begin() {
+        let Some(bytes_max) = means.pace.try_begin() else {
             let group = self.group();
             means.pace.wait(Wanted { group, to, append });
             return;
-        }
+        };
         if !means.loads.try_begin_for_follower() {
-            means.pace.end(0);
+            means.pace.end(bytes_max, 0);
             return;
         }
         let first = append.previous.index.next();
-        let load = means
-            .log
-            .load(self.group(), first, append.last, CATCH_UP_READ_BYTES);
+        let load = means.log.load(self.group(), first, append.last, bytes_max);
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;
             inbox.push(ColdDone::Loaded {
                 group,
-                purpose: LoadFor::Append { to, append },
+                purpose: LoadFor::Append {
+                    to,
+                    append,
+                    bytes_max,
+                },
                 result,
             });
         }));

@@ -2,15 +2,18 @@
 //! disks and the processors from those who are served.
 //!
 //! ```text
-//!   each tick      the allowance grows, by a share of its own or by twice what the log took, whichever is more
+//!   each tick      the allowance grows, by a share of its own or by four times what the log took, whichever is more
 //!   read wanted    is some allowance left? ─ yes ─> read; it is charged, and corrected when it ends
 //!                                          └ no ──> waits for a tick that leaves some
 //! ```
 //!
-//! Twice what the log took: so a follower catches up however fast the log grows. What is still in memory costs no read
-//! and is not counted here.
+//! Four times what the log took, in reads as large as such a share: so a follower catches up, and soon, however fast
+//! the log grows; until then nothing that it lacks can go from the disks. What is in memory costs no read, and is not
+//! counted.
 
-use crate::limits::{CATCH_UP_BURST_BYTES, CATCH_UP_BYTES_PER_TICK, CATCH_UP_READ_BYTES};
+use crate::limits::{
+    APPEND_BYTES_MAX, CATCH_UP_BURST_BYTES, CATCH_UP_BYTES_PER_TICK, CATCH_UP_READ_BYTES,
+};
 use crate::shard::Seams;
 use crate::shard::shard::Shard;
 use margay_raft::AppendEntries;
@@ -18,7 +21,7 @@ use margay_types::{GroupId, ReplicaNumber};
 use std::collections::VecDeque;
 
 /// The log grows so much slower than followers catch up, at least.
-const GROWTH_FACTOR: i64 = 2;
+const GROWTH_FACTOR: i64 = 4;
 
 /// An append whose entries have to be read first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Pace {
     /// Bytes that may be read now; below zero, more than that was.
     left: i64,
+    /// What the last tick added.
+    share: i64,
     /// Bytes of records that the log took since the last tick.
     appended: i64,
     /// One per member of a group at most.
@@ -46,6 +51,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             left: CATCH_UP_BURST_BYTES,
+            share: CATCH_UP_BYTES_PER_TICK,
             appended: 0,
             waiting: VecDeque::new(),
         }
@@ -58,18 +64,20 @@ impl Pace {
         self.appended += signed(bytes);
     }
 
-    /// May a read begin? Then it is charged as a whole one.
-    pub(crate) fn try_begin(&mut self) -> bool {
-        let may = self.left > 0;
-        if may {
-            self.left -= signed(CATCH_UP_READ_BYTES);
+    /// May a read begin? Then it may bring so many bytes, and is charged as if it did.
+    pub(crate) fn try_begin(&mut self) -> Option<usize> {
+        if self.left <= 0 {
+            return None;
         }
-        may
+        let share = usize::try_from(self.share).expect("a share is not negative");
+        let bytes_max = share.clamp(CATCH_UP_READ_BYTES, APPEND_BYTES_MAX);
+        self.left -= signed(bytes_max);
+        Some(bytes_max)
     }
 
-    /// A read has ended, and brought so many bytes.
-    pub(crate) fn end(&mut self, bytes: usize) {
-        self.left += signed(CATCH_UP_READ_BYTES) - signed(bytes);
+    /// A read has ended that might have brought `bytes_max`, and brought so many bytes.
+    pub(crate) fn end(&mut self, bytes_max: usize, bytes: usize) {
+        self.left += signed(bytes_max) - signed(bytes);
     }
 
     /// A read waits for its turn. It takes the place of an earlier one for the same member: the core asks again for
@@ -86,7 +94,8 @@ impl Pace {
     /// A tick has passed.
     pub(crate) fn on_tick(&mut self) {
         let growth = std::mem::take(&mut self.appended) * GROWTH_FACTOR;
-        let left = self.left + growth.max(CATCH_UP_BYTES_PER_TICK);
+        self.share = growth.max(CATCH_UP_BYTES_PER_TICK);
+        let left = self.left + self.share;
         self.left = left.min(CATCH_UP_BURST_BYTES.max(growth));
     }
 
@@ -119,8 +128,6 @@ mod tests {
     use super::*;
     use margay_types::{Index, Term};
 
-    const READ: usize = CATCH_UP_READ_BYTES;
-
     fn wanted(group: u32, last: u64) -> Wanted {
         Wanted {
             group: GroupId::new(group),
@@ -141,9 +148,9 @@ mod tests {
     fn read(pace: &mut Pace, ticks: usize, appended: usize) -> usize {
         let mut bytes = 0;
         for _ in 0..ticks {
-            while pace.try_begin() {
-                pace.end(READ);
-                bytes += READ;
+            while let Some(read) = pace.try_begin() {
+                pace.end(read, read);
+                bytes += read;
             }
             pace.on_appended(appended);
             pace.on_tick();
@@ -156,29 +163,32 @@ mod tests {
         let mut pace = Pace::default();
         let second = read(&mut pace, 100, 0);
         let share = usize::try_from(CATCH_UP_BYTES_PER_TICK * 100 + CATCH_UP_BURST_BYTES).unwrap();
-        assert!(second.abs_diff(share) <= 2 * READ, "{second} of {share}");
+        assert!(
+            second.abs_diff(share) <= 2 * APPEND_BYTES_MAX,
+            "{second} of {share}"
+        );
     }
 
     #[test]
     fn followers_catch_up_however_fast_the_log_grows() {
         let appended = 4 << 20;
         let second = read(&mut Pace::default(), 100, appended);
-        assert!(second > 100 * appended * 3 / 2, "{second}");
+        assert!(second > 100 * appended * 3, "{second}");
     }
 
     #[test]
     fn a_read_that_brings_little_costs_little() {
         let mut pace = Pace::default();
         for _ in 0..10_000 {
-            assert!(pace.try_begin());
-            pace.end(100);
+            let read = pace.try_begin().expect("it costs nothing");
+            pace.end(read, 100);
         }
     }
 
     #[test]
     fn who_waits_has_one_place_and_the_first_one_comes_first() {
         let mut pace = Pace::default();
-        while pace.try_begin() {}
+        while pace.try_begin().is_some() {}
         pace.wait(wanted(1, 5));
         pace.wait(wanted(2, 5));
         pace.wait(wanted(1, 9));

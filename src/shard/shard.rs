@@ -236,9 +236,9 @@ impl<S: Seams> Shard<S> {
                 result,
             } => {
                 self.give_load_place();
-                if let LoadFor::Append { .. } = purpose {
+                if let LoadFor::Append { bytes_max, .. } = purpose {
                     let bytes = result.as_ref().map_or(0, |records| records.bytes.len());
-                    self.means.pace.end(bytes);
+                    self.means.pace.end(bytes_max, bytes);
                 }
                 let Some(hosted) = self.groups.get_mut(&group) else {
                     return;
@@ -247,7 +247,7 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Apply, Ok(records)) => {
                         hosted.on_committed_loaded(&mut self.means, &records.bytes);
                     }
-                    (LoadFor::Append { to, append }, Ok(records)) => {
+                    (LoadFor::Append { to, append, .. }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
                     }
                     (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&mut self.means, &error),

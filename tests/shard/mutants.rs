@@ -5,14 +5,10 @@
 use std::process::Command;
 
 /// Rule, test that stands guard.
-const BY_SCHEDULE: [(&str, &str); 3] = [
+const BY_SCHEDULE: [(&str, &str); 2] = [
     (
         "next-from-table-alone",
         "exactly_once::a_leader_whose_tail_is_on_disk_counts_it_before_it_takes_commands",
-    ),
-    (
-        "outputs-dropped-early",
-        "exactly_once::a_command_that_was_refused_when_it_was_applied_can_be_sent_again",
     ),
     (
         "keep-alives-unwritten",

@@ -37,17 +37,14 @@ const ELSEWHERE: [(&str, &[Mutant]); 6] = [
         "src/machine/tests/exactly_once.rs",
         &[
             Mutant::DuplicateExecuted,
+            Mutant::OutputsDroppedEarly,
             Mutant::ExpiresAlthoughHeard,
             Mutant::NewTermRefreshesNobody,
         ],
     ),
     (
         "tests/shard/mutants.rs",
-        &[
-            Mutant::NextFromTableAlone,
-            Mutant::OutputsDroppedEarly,
-            Mutant::KeepAlivesUnwritten,
-        ],
+        &[Mutant::NextFromTableAlone, Mutant::KeepAlivesUnwritten],
     ),
     (
         "src/shard/mutant_tests.rs",

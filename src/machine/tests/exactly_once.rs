@@ -662,6 +662,10 @@ fn a_broken_rule_of_the_machine_turns_its_schedule_red() {
             "a_duplicate_gets_the_first_output_and_is_not_executed",
         ),
         (
+            "outputs-dropped-early",
+            "a_duplicate_gets_the_first_output_and_is_not_executed",
+        ),
+        (
             "expires-although-heard",
             "expiry_takes_effect_only_when_the_session_was_not_heard_from",
         ),

@@ -14,7 +14,6 @@ Each part starts three nodes of one shard on loopback in a temporary directory, 
             whole cluster is healthy, its own replicas too
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from overload import Cluster, ended, mib, run_to_end
+from cluster import Cluster, ended, keep, mib, parser_of, run_to_end
 
 WAIT_SECONDS_MAX = 60
 IDLE_SECONDS = 30
@@ -43,12 +42,6 @@ def until(what, ask):
             return answer, time.monotonic() - start
         time.sleep(0.01)
     sys.exit(f"{what} did not come in {WAIT_SECONDS_MAX} s")
-
-
-def status(cluster):
-    done = subprocess.run([cluster.margay, "status", "-e", cluster.endpoints, "-o", "json", "--timeout", "5s"],
-                          capture_output=True, text=True, timeout=WAIT_SECONDS_MAX)
-    return json.loads(done.stdout) if done.stdout.startswith("{") else None
 
 
 def load(cluster, clients, in_flight, seconds, *more):
@@ -133,13 +126,11 @@ PARTS = {"memory": (memory, 1), "idle": (idle, 8), "failover": (failover, 1), "r
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("parts", nargs="+", choices=PARTS)
-    parser.add_argument("--binaries", required=True, help="folder with margay and loadgen")
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args()
     results = {}
     for part in options.parts:
@@ -151,8 +142,7 @@ def main():
                 results[part] = measure(options, cluster)
             finally:
                 cluster.end()
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    keep(options, results)
 
 
 if __name__ == "__main__":

@@ -15,29 +15,24 @@ the median over the seconds of that time; the memory of the leader; how long the
 how much that was. All bounded, all in a temporary directory. A control group needs root.
 """
 
-import argparse
-import json
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from overload import Cluster, Group, ended, mib, started_at
+from cluster import Cluster, Group, ended, keep, mib, parser_of, started_at
 
 CALM_SECONDS = 12
 CATCH_UP_SECONDS = 25
 
 
-def overview(cluster):
-    """What the nodes say of themselves, by address."""
-    done = subprocess.run([cluster.margay, "status", "-e", cluster.endpoints, "-o", "json", "--timeout", "3s"],
-                          capture_output=True, text=True, timeout=20)
-    if done.returncode != 0:
-        return {}
-    return {node["address"]: node for node in json.loads(done.stdout)["nodes"]}
+def node_now(cluster, at):
+    """What the nodes say of one of them."""
+    seen = cluster.overview() or {"nodes": []}
+    address = cluster.nodes[at].address
+    return next((node for node in seen["nodes"] if node["address"] == address), None)
 
 
 def median(numbers):
@@ -168,21 +163,20 @@ def find(cluster):
     used = [node.cpu_seconds() for node in cluster.nodes]
     time.sleep(2)
     used = [node.cpu_seconds() - before for node, before in zip(cluster.nodes, used)]
-    seen = overview(cluster)
-    leads = [seen[node.address]["leads"] for node in cluster.nodes]
+    leads = [node_now(cluster, at)["leads"] for at in range(len(cluster.nodes))]
     leader = max((at for at, count in enumerate(leads) if count > 0), key=lambda at: used[at])
     return leader, leads.index(0)
 
 
 def lag_of(cluster, follower):
-    node = overview(cluster).get(cluster.nodes[follower].address)
+    node = node_now(cluster, follower)
     return node["lag_entries"] if node else 0
 
 
 def wait_until_caught_up(cluster, follower, load):
     """Within a fifth of a second of the others, while the load goes on."""
     while load.poll() is None:
-        node = overview(cluster).get(cluster.nodes[follower].address)
+        node = node_now(cluster, follower)
         if node and node["state"] == "ok" and node["lag_entries"] < cluster.options.rate / 5:
             return True
         time.sleep(0.2)
@@ -190,8 +184,7 @@ def wait_until_caught_up(cluster, follower, load):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binaries", required=True, help="folder with margay and loadgen")
+    parser = parser_of(__doc__)
     parser.add_argument("--rate", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--in-flight", type=int, default=64)
@@ -203,7 +196,6 @@ def main():
     parser.add_argument("--away-seconds", type=int, default=120)
     parser.add_argument("--only", choices=["slow", "stopped", "away"])
     parser.add_argument("--set", action="append", help="setting of the nodes, key=value")
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args()
     kinds = {"slow": options.slow_seconds, "stopped": options.stopped_seconds, "away": options.away_seconds}
     rows = []
@@ -211,8 +203,7 @@ def main():
         for kind, seconds in kinds.items():
             if options.only in (None, kind):
                 rows.append(measure(options, kind, seconds, Path(directory) / kind))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    keep(options, rows)
 
 
 if __name__ == "__main__":

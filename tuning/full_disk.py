@@ -17,7 +17,6 @@ A writer in an open loop runs from the start to the end, and checks that every c
 marks of every node are looked at three times a second, all along.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import threading
 import time
 from pathlib import Path
 
-from overload import Cluster, Node, ended, run_to_end, started_at
+from cluster import Cluster, Node, ended, keep, parser_of, run_to_end, started_at
 
 STEP_SECONDS_MAX = 20
 REFUSING = ("soft", "hard", "reserve")
@@ -61,22 +60,17 @@ class Watched(threading.Thread):
 
     def run(self):
         while not self.is_over.wait(0.3):
-            seen = self.overview()
+            seen = self.cluster.overview()
             if seen:
                 spaces = self.spaces(seen)
                 now = [spaces[node.address] or "down" for node in self.cluster.nodes]
                 if not self.marks or self.marks[-1][1] != now:
                     self.marks.append((round(time.time() - self.begun, 1), now))
 
-    def overview(self):
-        done = subprocess.run([self.cluster.margay, "status", "-e", self.cluster.endpoints, "-o", "json", "--timeout",
-                               "5s"], capture_output=True, text=True, timeout=30)
-        return json.loads(done.stdout) if done.returncode == 0 else None
-
     def until(self, what, is_true):
         begun, last = time.monotonic(), None
         while time.monotonic() - begun < STEP_SECONDS_MAX:
-            last = self.overview()
+            last = self.cluster.overview()
             if last and is_true(last):
                 return last, time.monotonic() - begun
             time.sleep(0.1)
@@ -93,14 +87,12 @@ class Watched(threading.Thread):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binaries", required=True, help="folder with margay and loadgen")
+    parser = parser_of(__doc__)
     parser.add_argument("--mebibytes", type=int, default=128, help="of each disk")
     parser.add_argument("--seconds", type=int, default=90, help="of the writer: longer than everything else takes")
     parser.add_argument("--rate", type=int, default=100)
     parser.add_argument("--size", type=int, default=16384)
     parser.add_argument("--groups", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args()
     options.set, options.period_ms = ["log.segment_bytes=4MiB"], 10
     with tempfile.TemporaryDirectory(prefix="margay-full-disk-") as directory:
@@ -113,8 +105,7 @@ def main():
         finally:
             for point in points:
                 subprocess.run(["umount", "--lazy", str(point)], capture_output=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    keep(options, rows)
 
 
 class OnSmallDisks(Cluster):
@@ -144,7 +135,7 @@ def experiment(options, directory, points):
             sys.exit(f"the writer ended: {writer.communicate()}")
         taken = [fill(point) for point in points]
         time.sleep(8)
-        seen = watched.overview()
+        seen = cluster.overview()
         tell("disk full", f"{sum(taken) >> 20} MiB taken, nothing left; 8 s later space is "
              f"{sorted(watched.spaces(seen).values())}: the log goes round in what it has")
         leads = {node["address"]: node["leads"] for node in seen["nodes"]}
@@ -181,7 +172,7 @@ def experiment(options, directory, points):
             node["space"] in REFUSING for node in seen["nodes"] if node["address"] in others))
         time.sleep(3)
         tell("again", f"refused {took:.1f} s after the disks were filled again; 3 s later "
-             f"{sorted(watched.spaces(watched.overview()).values())}")
+             f"{sorted(watched.spaces(cluster.overview()).values())}")
         away.start()
         back = time.time()
         _, took = watched.until("free again", lambda seen: all(

@@ -158,13 +158,6 @@ const _: () = assert!(LOADS_FOR_FOLLOWERS_MAX < LOADS_MAX);
 pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
 /// Bytes between two batches that are read along, because another read would take longer.
 pub const LOAD_GAP_BYTES_MAX: usize = 64 * KIB;
-/// Bytes of entries that a shard reads for followers that are far behind, per tick: 20 MB/s leave the foreground alone.
-/// When the log itself grows faster it is more.
-pub const CATCH_UP_BYTES_PER_TICK: i64 = 200 << 10;
-/// Bytes of one such read at least: little enough that it delays nobody. When the log grows faster it is more.
-pub const CATCH_UP_READ_BYTES: usize = 128 << 10;
-/// So many bytes are read for followers at once, so that a short absence is over soon.
-pub const CATCH_UP_BURST_BYTES: i64 = 4 << 20;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.
 pub const APPLY_BYTES_PER_TURN: usize = MIB / 2;
 /// Bytes of entries that all groups of a shard apply in one turn: then input is handled and heartbeats leave, and those

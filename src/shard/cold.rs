@@ -31,8 +31,6 @@ pub(crate) enum LoadFor {
         to: ReplicaNumber,
         /// What goes with them.
         append: AppendEntries,
-        /// What was charged for the read.
-        bytes_max: usize,
     },
 }
 

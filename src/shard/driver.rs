@@ -9,7 +9,6 @@ use crate::shard::cold::{ColdDone, LoadFor};
 use crate::shard::hosted::Hosted;
 use crate::shard::means::Means;
 use crate::shard::members::Members;
-use crate::shard::pace::Wanted;
 use crate::shard::peers::Route;
 use crate::storage::record::{self, RecordView};
 use crate::storage::{Disk, Lent, Loaded, NewEntry};
@@ -250,9 +249,7 @@ impl Hosted {
         means.note(written);
         self.stored_last = position.index;
         let payload_bytes = payload.iter().map(|piece| piece.len()).sum();
-        let record_bytes = record::record_bytes(payload_bytes);
-        means.pace.on_appended(record_bytes);
-        self.bytes_since_checkpoint += record_bytes as u64;
+        self.bytes_since_checkpoint += record::record_bytes(payload_bytes) as u64;
     }
 
     fn store_received<S: Seams>(
@@ -269,7 +266,6 @@ impl Hosted {
             let written = means.log.append_received(record, write);
             means.note(written);
             self.stored_last = record.index();
-            means.pace.on_appended(record.bytes().len());
             self.bytes_since_checkpoint += record.bytes().len() as u64;
             if let Some(log_time) = record.log_time() {
                 self.log_time_max = self.log_time_max.max(log_time);
@@ -325,38 +321,25 @@ impl Hosted {
         }
     }
 
-    /// Reads entries for a follower, or waits until that is its turn. When this replica leads no more, or in another
-    /// term, nobody wants them.
-    pub(crate) fn load_append<S: Seams>(
+    fn load_append<S: Seams>(
         &mut self,
         means: &mut Means<S>,
         to: ReplicaNumber,
         append: AppendEntries,
     ) {
-        if !self.replica.is_leader() || self.replica.term() != append.term {
-            return;
-        }
-        let Some(bytes_max) = means.pace.try_begin() else {
-            let group = self.group();
-            means.pace.wait(Wanted { group, to, append });
-            return;
-        };
         if !means.loads.try_begin_for_follower() {
-            means.pace.end(bytes_max, 0);
             return;
         }
         let first = append.previous.index.next();
-        let load = means.log.load(self.group(), first, append.last, bytes_max);
+        let load = means
+            .log
+            .load(self.group(), first, append.last, APPEND_BYTES_MAX);
         let (group, inbox) = (self.group(), means.cold.clone());
         means.log.disk().spawn(Box::pin(async move {
             let result = load.await;
             inbox.push(ColdDone::Loaded {
                 group,
-                purpose: LoadFor::Append {
-                    to,
-                    append,
-                    bytes_max,
-                },
+                purpose: LoadFor::Append { to, append },
                 result,
             });
         }));

@@ -8,7 +8,6 @@ use crate::shard::cold::{ColdInbox, Loads};
 use crate::shard::exit::Exit;
 use crate::shard::log_clock::Observed;
 use crate::shard::outbox::{ConnectionId, Outbox};
-use crate::shard::pace::Pace;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::siblings::SiblingMessage;
@@ -51,8 +50,6 @@ pub(crate) struct Means<S: Seams> {
     pub(crate) cold: ColdInbox<S::Disk>,
     /// Reads of entries under way.
     pub(crate) loads: Loads,
-    /// How fast entries are read for followers.
-    pub(crate) pace: Pace,
     /// Effects of the step under way; empty between steps.
     pub(crate) effects: Vec<Effect>,
     /// Answers of the entry being applied; empty between entries.

@@ -50,7 +50,6 @@ mod members;
 mod mutant_tests;
 mod operators;
 pub mod outbox;
-mod pace;
 mod peers;
 mod proposals;
 mod queries;

@@ -19,7 +19,6 @@ use crate::shard::exit::Exit;
 use crate::shard::hosted::Hosted;
 use crate::shard::log_clock::Observed;
 use crate::shard::means::Means;
-use crate::shard::pace::Pace;
 use crate::shard::peers::Peers;
 use crate::shard::responses::Responses;
 use crate::shard::restore::{DamagedGroup, Found};
@@ -157,7 +156,6 @@ impl<S: Seams> Shard<S> {
             responses: Responses::default(),
             cold: ColdInbox::default(),
             loads: Loads::default(),
-            pace: Pace::default(),
             effects: Vec::new(),
             answers: Answers::new(),
             agenda: Agenda::default(),
@@ -236,10 +234,6 @@ impl<S: Seams> Shard<S> {
                 result,
             } => {
                 self.give_load_place();
-                if let LoadFor::Append { bytes_max, .. } = purpose {
-                    let bytes = result.as_ref().map_or(0, |records| records.bytes.len());
-                    self.means.pace.end(bytes_max, bytes);
-                }
                 let Some(hosted) = self.groups.get_mut(&group) else {
                     return;
                 };
@@ -247,7 +241,7 @@ impl<S: Seams> Shard<S> {
                     (LoadFor::Apply, Ok(records)) => {
                         hosted.on_committed_loaded(&mut self.means, &records.bytes);
                     }
-                    (LoadFor::Append { to, append, .. }, Ok(records)) => {
+                    (LoadFor::Append { to, append }, Ok(records)) => {
                         hosted.on_append_loaded(&mut self.means, to, append, &records);
                     }
                     (LoadFor::Apply, Err(error)) => hosted.on_unreadable(&mut self.means, &error),

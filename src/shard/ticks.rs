@@ -34,7 +34,6 @@ impl<S: Seams> Shard<S> {
                 hosted.keep_house(&mut self.means);
             }
         }
-        self.read_for_followers();
         let idle = Duration::from_nanos(TICK_NS);
         let told = self.means.log.on_idle(idle);
         self.means.note(told);

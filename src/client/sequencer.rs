@@ -119,8 +119,7 @@ impl Sequencer {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> SequenceNumber {
         let sequence = self.next();
-        let below = self.received_below(sequence);
-        let header = CommandHeader::new(session, sequence, below, operation);
+        let header = CommandHeader::new(session, sequence, self.acknowledged_below(), operation);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.extend_from_slice(header.bytes());
         encode(&mut payload);
@@ -133,19 +132,6 @@ impl Sequencer {
         });
         self.deadline_ns = self.deadline_ns.min(deadline_ns);
         sequence
-    }
-
-    /// What a command acknowledges when it is sent now.
-    #[cfg_attr(
-        not(feature = "mutants"),
-        expect(unused_variables, reason = "a broken rule needs it")
-    )]
-    fn received_below(&self, sequence: SequenceNumber) -> SequenceNumber {
-        #[cfg(feature = "mutants")]
-        if mutant::is(Mutant::AcknowledgedUnreceived) {
-            return sequence;
-        }
-        self.acknowledged_below()
     }
 
     /// Takes the newest command back, before it was sent: it was too large.
@@ -186,7 +172,13 @@ impl Sequencer {
             return None;
         };
         let sequence = SequenceNumber::new(self.send_from + skipped as u64);
-        let below = self.received_below(sequence);
+        let below = self.acknowledged_below();
+        #[cfg(feature = "mutants")]
+        let below = if mutant::is(Mutant::AcknowledgedUnreceived) {
+            sequence
+        } else {
+            below
+        };
         self.send_from = sequence.number() + 1;
         let command = self.in_flight.get_mut(first + skipped)?;
         command.epoch = epoch;

@@ -115,8 +115,15 @@ impl Host {
     /// # Errors
     /// It must be refused; see [`Refusal`].
     pub fn check_command(&self, payload: &[u8]) -> Result<CheckedCommand, Refusal> {
-        let command = CommandView::decode(payload)?;
-        let declared = self.check_operation(&command)?;
+        self.check_decoded(&CommandView::decode(payload)?)
+    }
+
+    /// The same, of a payload that was taken apart already.
+    ///
+    /// # Errors
+    /// As for [`Self::check_command`].
+    pub fn check_decoded(&self, command: &CommandView<'_>) -> Result<CheckedCommand, Refusal> {
+        let declared = self.check_operation(command)?;
         let output_bytes = declared.min(self.limits.output_bytes_max as usize);
         Ok(CheckedCommand {
             session: command.session,

@@ -134,29 +134,19 @@ impl Hosted {
             // Its opening is not applied yet: nothing is kept for it.
             return Ok(());
         };
-        let under_way = reign.sequencing.under_way(session, view.applied);
-        let needed = under_way
-            .saturating_mul(reign.sequencing.output_bytes_max(session))
-            .saturating_add(command.cached_bytes_max);
-        let session_bytes_max = limits.session_cache_bytes_max;
         // The command itself may let go of outputs; they are only counted when it matters.
-        let fits = view.cached_bytes + needed <= session_bytes_max || {
-            let kept = self.host.kept_bytes(session, command.acknowledged_below);
-            kept + needed <= session_bytes_max
-        };
-        if !fits {
+        let freed =
+            || view.cached_bytes - self.host.kept_bytes(session, command.acknowledged_below);
+        let fits = |bytes: u64, bytes_max| bytes <= bytes_max || bytes - freed() <= bytes_max;
+        let promised = reign.sequencing.promised_bytes(session, view.applied);
+        let session_bytes = view.cached_bytes + promised.saturating_add(command.cached_bytes_max);
+        if !fits(session_bytes, limits.session_cache_bytes_max) {
             return Err(Refusal::WindowFull);
         }
         let unapplied = self.stored_last.since(self.host.applied_index());
         let promised = unapplied.saturating_mul(reign.sequencing.any_output_bytes_max());
         let group_bytes = self.host.cached_bytes() + promised + command.cached_bytes_max;
-        let group_bytes_max = limits.group_cache_bytes_max;
-        // What would make room must be let in where there is none.
-        let fits = group_bytes <= group_bytes_max || {
-            let kept = self.host.kept_bytes(session, command.acknowledged_below);
-            group_bytes - (view.cached_bytes - kept) <= group_bytes_max
-        };
-        if !fits {
+        if !fits(group_bytes, limits.group_cache_bytes_max) {
             return Err(self.overloaded(now_ns));
         }
         Ok(())

@@ -59,9 +59,9 @@ impl Hosted {
         match self.place_of(session, sequence)? {
             #[cfg(feature = "mutants")]
             Place::Earlier if mutant::is(Mutant::DuplicateExecuted) => {
-                self.append_command(means, to, session, payload)
+                self.append_command(means, to, (session, &header), payload)
             }
-            Place::Next => self.append_command(means, to, session, payload),
+            Place::Next => self.append_command(means, to, (session, &header), payload),
             Place::Earlier => self.on_duplicate(means, to, session, sequence),
             Place::Gap { next } => Err(Refusal::NextIs { sequence: next }),
         }
@@ -116,14 +116,14 @@ impl Hosted {
         &mut self,
         means: &mut Means<S>,
         to: Requester,
-        session: SessionId,
+        (session, header): (SessionId, &CommandView<'_>),
         payload: &[u8],
     ) -> Result<(), Refusal> {
         // Before the machine looks at its bytes: a leader with too much to do must not do that, too.
         self.admit(means, payload.len())?;
         let command = self
             .host
-            .check_command(payload)
+            .check_decoded(header)
             .map_err(|_| Refusal::BadOperation)?;
         let limits = self.host.limits();
         if !limits.is_in_window(command.sequence, command.acknowledged_below) {
@@ -132,10 +132,10 @@ impl Hosted {
         self.admit_output(session, &command, means.now_ns)?;
         let index = self.append(means, EntryKind::CommandPlain, payload)?;
         let reign = self.reign.as_mut().expect("a replica that appends leads");
-        reign.sequencing.count(session, command.sequence);
+        let output_bytes_max = command.cached_bytes_max;
         reign
             .sequencing
-            .expect_output(session, command.cached_bytes_max);
+            .count(session, command.sequence, output_bytes_max);
         reign.door.on_taken();
         reign.waiters.push(index, to, payload.len(), means.now_ns);
         Ok(())

@@ -2,8 +2,8 @@
 
 use crate::shard::birth::Description;
 use crate::shard::checkpoints::Stream;
-use crate::storage::payload::{CheckpointPointer, Created};
-use crate::storage::recovery::{GroupStatus, RecoveredGroup};
+use crate::storage::payload::Created;
+use crate::storage::recovery::{FoundCheckpoint, GroupStatus, RecoveredGroup};
 use crate::storage::{Disk, Log, StorageError, record};
 use margay_raft::{Configuration, Position, TermRun};
 use margay_types::{GroupId, Index, LogTime};
@@ -91,22 +91,7 @@ async fn read_genesis<D: Disk>(log: &Log<D>, found: &RecoveredGroup) -> Option<V
     if found.group != GroupId::SYSTEM {
         return None;
     }
-    let base = match &found.checkpoint {
-        Some(checkpoint) => {
-            let at = (found.group, checkpoint.pointer.at.index);
-            let mut stream = Vec::new();
-            for number in 0..checkpoint.pointer.chunks {
-                let chunk = log.load_chunk_at(at, number, checkpoint.chunk(number));
-                stream.extend_from_slice(&chunk.await.ok()?);
-            }
-            let is_whole = xxh3_128(&stream).to_le_bytes() == checkpoint.pointer.stream_hash;
-            base_of_checkpoint(found.group, is_whole.then_some(&stream)?)
-        }
-        None => base_of_birth(
-            found.group,
-            found.created.as_ref().map(|(created, _)| created.clone()),
-        ),
-    };
+    let base = read_base(log, found).await;
     base.ok().map(|base| base.description.options)
 }
 
@@ -125,15 +110,9 @@ async fn read_group<D: Disk>(
     found: RecoveredGroup,
 ) -> Result<FoundGroup, RestoreError> {
     let group = found.group;
-    let pointer = found
-        .checkpoint
-        .as_ref()
-        .map(|checkpoint| checkpoint.pointer);
-    let checkpoint = pointer.map_or(Position::ZERO, |pointer| pointer.at);
-    let base = match &pointer {
-        Some(pointer) => base_of_checkpoint(group, &read_stream(log, group, pointer).await?)?,
-        None => base_of_birth(group, found.created.map(|(created, _)| created))?,
-    };
+    let checkpoint = found.checkpoint.as_ref().map(|it| it.pointer.at);
+    let checkpoint = checkpoint.unwrap_or(Position::ZERO);
+    let base = read_base(log, &found).await?;
     let term_runs = found.term_runs.iter().map(|run| TermRun {
         first: run.first,
         term: run.term,
@@ -156,6 +135,19 @@ async fn read_group<D: Disk>(
         checkpoint_bytes: base.checkpoint_bytes,
         log_time_max,
     })
+}
+
+async fn read_base<D: Disk>(log: &Log<D>, found: &RecoveredGroup) -> Result<Base, RestoreError> {
+    match &found.checkpoint {
+        Some(checkpoint) => {
+            let stream = read_stream(log, found.group, checkpoint).await?;
+            base_of_checkpoint(found.group, &stream)
+        }
+        None => {
+            let created = found.created.as_ref().map(|(created, _)| created.clone());
+            base_of_birth(found.group, created)
+        }
+    }
 }
 
 fn base_of_checkpoint(group: GroupId, bytes: &[u8]) -> Result<Base, RestoreError> {
@@ -214,11 +206,14 @@ fn configurations_from(
 async fn read_stream<D: Disk>(
     log: &Log<D>,
     group: GroupId,
-    pointer: &CheckpointPointer,
+    checkpoint: &FoundCheckpoint,
 ) -> Result<Vec<u8>, RestoreError> {
+    let pointer = &checkpoint.pointer;
+    let at = (group, pointer.at.index);
     let mut stream = Vec::new();
     for number in 0..pointer.chunks {
-        stream.extend_from_slice(&log.load_chunk(group, number).await?);
+        let chunk = log.load_chunk_at(at, number, checkpoint.chunk(number));
+        stream.extend_from_slice(&chunk.await?);
     }
     if xxh3_128(&stream).to_le_bytes() != pointer.stream_hash {
         return Err(RestoreError::Unreadable {

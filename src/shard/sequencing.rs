@@ -75,7 +75,7 @@ impl Sequencing {
             ready_at: Index::ZERO,
         };
         for (session, sequence) in commands {
-            sequencing.count(session, sequence);
+            sequencing.count(session, sequence, 0);
         }
         sequencing
     }
@@ -115,36 +115,35 @@ impl Sequencing {
             .map_or(applied.next(), |counted| counted.next)
     }
 
-    /// A command was appended, or stands in the tail.
-    pub(crate) fn count(&mut self, session: SessionId, sequence: SequenceNumber) {
+    /// A command was appended, or stands in the tail. Its output takes so much of the caches at most; of what an
+    /// earlier leader appended nothing is known here, and the table decides.
+    pub(crate) fn count(
+        &mut self,
+        session: SessionId,
+        sequence: SequenceNumber,
+        output_bytes_max: u64,
+    ) {
         let next = sequence.next();
         let counted = self.sessions.entry(session);
         let counted = counted.or_insert(Counted::before(next));
         counted.next = counted.next.max(next);
+        counted.output_bytes_max = counted.output_bytes_max.max(output_bytes_max);
+        self.output_bytes_max = self.output_bytes_max.max(output_bytes_max);
     }
 
-    /// The output of a command that was counted takes so much of the caches at most.
-    pub(crate) fn expect_output(&mut self, session: SessionId, bytes_max: u64) {
-        self.output_bytes_max = self.output_bytes_max.max(bytes_max);
-        if let Some(counted) = self.sessions.get_mut(&session) {
-            counted.output_bytes_max = counted.output_bytes_max.max(bytes_max);
-        }
-    }
-
-    /// Commands of a session that are appended and not applied.
-    pub(crate) fn under_way(&self, session: SessionId, applied: SequenceNumber) -> u64 {
-        let next = self.next(session, applied).number();
-        next.saturating_sub(applied.next().number())
-    }
-
-    /// The most that an output of this session takes; of what an earlier leader appended nothing is known here,
-    /// and the table decides.
-    pub(crate) fn output_bytes_max(&self, session: SessionId) -> u64 {
+    /// The most that the outputs of a session take whose commands are appended and not applied.
+    pub(crate) fn promised_bytes(&self, session: SessionId, applied: SequenceNumber) -> u64 {
         let counted = self.sessions.get(&session);
-        counted.map_or(0, |counted| counted.output_bytes_max)
+        counted.map_or(0, |counted| {
+            let under_way = counted
+                .next
+                .number()
+                .saturating_sub(applied.next().number());
+            under_way.saturating_mul(counted.output_bytes_max)
+        })
     }
 
-    /// The same of any session.
+    /// The most that an output of any session takes.
     pub(crate) const fn any_output_bytes_max(&self) -> u64 {
         self.output_bytes_max
     }

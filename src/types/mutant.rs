@@ -14,6 +14,7 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 use std::env;
+use std::process::Command;
 
 /// A broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +214,64 @@ pub fn is(mutant: Mutant) -> bool {
         choose(from_environment());
     }
     CHOSEN.load(Ordering::Relaxed) == mutant as u8
+}
+
+/// Does somebody notice? Each rule is broken in a process of its own, which runs one test of the calling program and
+/// must fail; and pass when no rule is broken. `script` goes to the test as `MARGAY_SCRIPT`.
+///
+/// # Panics
+/// When a test allows what it should notice, or fails anyway.
+pub fn demand_noticed<'a>(guards: impl IntoIterator<Item = Guard<'a>>) {
+    for guard in guards {
+        let Guard {
+            mutant,
+            test,
+            script,
+        } = guard;
+        assert!(
+            guard.passes(None),
+            "{test} {script} fails with no rule broken"
+        );
+        let is_allowed = guard.passes(Some(mutant));
+        assert!(!is_allowed, "{test} {script} allows {}", mutant.name());
+    }
+}
+
+/// A test that stands guard over a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<'a> {
+    /// The rule.
+    pub mutant: Mutant,
+    /// The whole name of the test.
+    pub test: &'a str,
+    /// Which of its scripts it plays; empty when it has none.
+    pub script: &'a str,
+}
+
+impl Guard<'_> {
+    /// A test without scripts.
+    #[must_use]
+    pub const fn of(mutant: Mutant, test: &str) -> Guard<'_> {
+        Guard {
+            mutant,
+            test,
+            script: "",
+        }
+    }
+
+    fn passes(&self, broken: Option<Mutant>) -> bool {
+        let program = env::current_exe().expect("a test knows its own file");
+        let mut command = Command::new(program);
+        command
+            .args(["--exact", self.test])
+            .env_remove("MARGAY_MUTANT");
+        if !self.script.is_empty() {
+            command.env("MARGAY_SCRIPT", self.script);
+        }
+        command.envs(broken.map(|broken| ("MARGAY_MUTANT", broken.name())));
+        let output = command.output().expect("a test can be run");
+        output.status.success()
+    }
 }
 
 fn from_environment() -> Option<Mutant> {

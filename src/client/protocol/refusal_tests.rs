@@ -4,6 +4,18 @@ use super::*;
 
 const OVERLOADED: Refusal = Refusal::Overloaded { retry_after_ms: 10 };
 
+/// Two commands, of which the first was refused and is asked again; the second is held back.
+fn holding_back() -> (World, Asked) {
+    let (mut world, key) = World::with_session();
+    world.submit(key, b"a");
+    world.submit(key, b"b");
+    let asked = world.asked("n1:1");
+    world.refuse("n1:1", &asked[0], OVERLOADED);
+    world.pass(60);
+    let again = world.only("n1:1", FrameKind::Command);
+    (world, again)
+}
+
 /// The third of three is refused, and the two before it stay on the wire. Then the leader steps down, and says so of
 /// these two: they were sent before the refusal, and their own refusals count all the same.
 #[test]
@@ -49,28 +61,15 @@ fn a_refusal_of_an_earlier_sending_says_nothing() {
 /// An answer without an output makes a place on the wire as well as one with an output.
 #[test]
 fn what_is_held_back_follows_a_command_that_has_no_output() {
-    let (mut world, key) = World::with_session();
-    world.submit(key, b"a");
-    world.submit(key, b"b");
-    let asked = world.asked("n1:1");
-    world.refuse("n1:1", &asked[0], OVERLOADED);
-    world.pass(60);
-    let again = world.asked("n1:1");
-    assert_eq!(again.len(), 1, "the second is held back");
-    world.refuse("n1:1", &again[0], Refusal::OutputTooLarge);
+    let (mut world, first) = holding_back();
+    world.refuse("n1:1", &first, Refusal::OutputTooLarge);
     assert_eq!(world.numbers("n1:1"), [2]);
 }
 
 #[test]
 fn what_is_held_back_follows_a_number_that_was_skipped() {
-    let (mut world, key) = World::with_session();
-    world.submit(key, b"a");
-    world.submit(key, b"b");
-    let asked = world.asked("n1:1");
-    world.refuse("n1:1", &asked[0], OVERLOADED);
-    world.pass(60);
-    let again = world.asked("n1:1");
-    world.refuse("n1:1", &again[0], Refusal::BadOperation);
+    let (mut world, first) = holding_back();
+    world.refuse("n1:1", &first, Refusal::BadOperation);
     let skip = world.asked("n1:1");
     world.refuse("n1:1", &skip[0], Refusal::Skipped);
     assert_eq!(world.numbers("n1:1"), [2]);

@@ -225,6 +225,15 @@ async fn a_session_with_too_much_waiting_refuses_the_newest() {
     assert_eq!(usize::try_from(applied), Ok(room));
 }
 
+/// The last of these calls finds no room, and the one before it waits.
+async fn demand_last_refused(mut calls: Vec<Call>) {
+    let beyond = calls.pop().expect("there are many");
+    let full = Err(ClientError::Submit(SubmitError::QueueFull));
+    assert_eq!(beyond.await, full);
+    let mut last = calls.pop().expect("there are many");
+    assert!(poll_once(&mut last).await.is_pending(), "it waits");
+}
+
 /// Few commands, but large ones.
 #[tokio::test]
 async fn what_waits_for_a_window_is_bounded_in_bytes() {
@@ -232,7 +241,7 @@ async fn what_waits_for_a_window_is_bounded_in_bytes() {
     let (_client, session) = open(&address).await;
     let large = vec![2; WAITING_BYTES_MAX / 16];
     let room = WINDOW as usize + 16;
-    let mut calls: Vec<Call> = (0..=room)
+    let calls: Vec<Call> = (0..=room)
         .map(|at| {
             let bytes = if at < WINDOW as usize {
                 &[2][..]
@@ -242,11 +251,7 @@ async fn what_waits_for_a_window_is_bounded_in_bytes() {
             session.untyped().submit(ADD, bytes)
         })
         .collect();
-    let beyond = calls.pop().expect("there are many");
-    let full = Err(ClientError::Submit(SubmitError::QueueFull));
-    assert_eq!(beyond.await, full);
-    let mut last = calls.pop().expect("there are many");
-    assert!(poll_once(&mut last).await.is_pending(), "it waits");
+    demand_last_refused(calls).await;
 }
 
 #[tokio::test]
@@ -254,14 +259,10 @@ async fn a_query_beside_too_many_without_an_answer_is_refused() {
     let (address, _memory) = serve_deaf();
     let (client, _session) = open(&address).await;
     let level = QueryLevel::Linearizable;
-    let mut calls: Vec<Call> = (0..=QUERIES_MAX)
+    let calls: Vec<Call> = (0..=QUERIES_MAX)
         .map(|_| client.query(GROUP, ADD, level, []))
         .collect();
-    let beyond = calls.pop().expect("there are many");
-    let full = Err(ClientError::Submit(SubmitError::QueueFull));
-    assert_eq!(beyond.await, full);
-    let mut last = calls.pop().expect("there are many");
-    assert!(poll_once(&mut last).await.is_pending(), "it waits");
+    demand_last_refused(calls).await;
 }
 
 #[tokio::test]

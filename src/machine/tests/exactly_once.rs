@@ -650,31 +650,24 @@ proptest! {
 #[cfg(feature = "mutants")]
 #[test]
 fn a_broken_rule_of_the_machine_turns_its_schedule_red() {
-    let passes = |mutant: Option<&str>, test: &str| {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", test]).env_remove("MARGAY_MUTANT");
-        command.envs(mutant.map(|mutant| ("MARGAY_MUTANT", mutant)));
-        command.output().unwrap().status.success()
-    };
-    for (mutant, test) in [
+    use margay_types::mutant::{self, Guard, Mutant};
+    let guards = [
         (
-            "duplicate-executed",
+            Mutant::DuplicateExecuted,
             "a_duplicate_gets_the_first_output_and_is_not_executed",
         ),
         (
-            "outputs-dropped-early",
+            Mutant::OutputsDroppedEarly,
             "a_duplicate_gets_the_first_output_and_is_not_executed",
         ),
         (
-            "expires-although-heard",
+            Mutant::ExpiresAlthoughHeard,
             "expiry_takes_effect_only_when_the_session_was_not_heard_from",
         ),
         (
-            "new-term-refreshes-nobody",
+            Mutant::NewTermRefreshesNobody,
             "the_first_entry_of_a_term_refreshes_all",
         ),
-    ] {
-        assert!(passes(None, test), "{test} fails with no rule broken");
-        assert!(!passes(Some(mutant), test), "{test} allows {mutant}");
-    }
+    ];
+    mutant::demand_noticed(guards.map(|(mutant, test)| Guard::of(mutant, test)));
 }

@@ -2,6 +2,7 @@
 //! to do anything.
 
 use crate::harness::{Cluster, Load, Shape, now, pass};
+use std::fs;
 use std::time::Duration;
 
 #[test]
@@ -42,6 +43,24 @@ fn nodes_that_die_again_and_again_cost_no_command() {
     load.advance(200);
     load.finish();
     cluster.finish();
+}
+
+/// Look at the rings of a node, as the kernel tells of them: what they hold on to outlives the process as long as its
+/// writes do, and it is by the lock of the directory that the next life waits for them.
+#[test]
+fn every_ring_that_writes_holds_on_to_the_lock_of_the_directory() {
+    const SHARDS: usize = 2;
+    let cluster = Cluster::blank_with_shards(&[SHARDS]);
+    let node = &cluster.nodes[0];
+    let lock = node.data().join("lock");
+    let lock = lock.to_str().expect("a path of this test");
+    let rings = fs::read_dir(format!("/proc/{}/fdinfo", node.process()));
+    let told = rings.expect("it runs").filter_map(|ring| {
+        // A descriptor that was closed meanwhile is no ring.
+        fs::read_to_string(ring.ok()?.path()).ok()
+    });
+    let holding = told.filter(|told| told.contains("UserFiles:") && told.contains(lock));
+    assert_eq!(holding.count(), SHARDS);
 }
 
 /// No pause between death and start: the kernel still has the port, the files and perhaps writes of the life before.

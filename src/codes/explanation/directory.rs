@@ -4,13 +4,15 @@ use super::Explanation;
 
 pub(super) const DIRECTORY_LOCKED: Explanation = Explanation {
     meaning: "Another process has the data directory. The facts name its process id, which the lock file \
-              holds.",
+              holds. It may have ended: the kernel keeps the lock for as long as writes of it are under way, and \
+              a start waits ten seconds for that.",
     danger: "Two processes on one directory would ruin it; the lock keeps that from happening.",
     done: "Changed nothing, and left the other process alone.",
     remedy: "If the other process is this node, it runs already: look at `margay status`. If it should not \
-             run, stop it and start again. Two nodes on one machine need a directory and a port each.",
+             run, stop it and start again. If it has ended, its disk hangs: look at the device. Two nodes on \
+             one machine need a directory and a port each.",
     avoid: "Do not delete the file `lock`: it holds no lock by itself. The kernel does, and lets go when the \
-            process ends, however it ends.",
+            process has ended, however it ended, and nothing of it is under way.",
     concerns: &["data", "--data", "margay run", "margay format"],
 };
 

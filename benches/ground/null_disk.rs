@@ -81,6 +81,10 @@ impl Disk for NullDisk {
         Ok(())
     }
 
+    async fn punch(&self, _: &NullFile, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     async fn read(
         &self,
         file: &NullFile,

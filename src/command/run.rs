@@ -21,7 +21,9 @@ use super::settings::{self, SettingOptions};
 use super::version::version;
 use crate::codes::{Code, Exit, Failure};
 use crate::config::{Config, Cores};
-use crate::runtime::{DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, probe};
+use crate::runtime::{
+    DirectoryLock, RuntimeError, ShardPlacement, Signals, allowed_cores, huge_pages, probe,
+};
 use crate::storage::node_manifest::NodeManifest;
 use clap::Args;
 
@@ -63,6 +65,7 @@ impl Run {
         let start = Start::prepare(config, signals)?;
         console.note(&start.greeting());
         let _lines = logging::start(globals);
+        huge_pages::refuse();
         match serve(start).map_err(runtime_failure)? {
             None => Ok(Exit::Done),
             Some(code) => {

@@ -117,6 +117,15 @@ impl Disk for RingDisk {
         self.run(Operation::Allocate { file, size_bytes }).await
     }
 
+    async fn punch(&self, file: &RingFile, offset_bytes: u64, size_bytes: u64) -> io::Result<()> {
+        self.run(Operation::Punch {
+            file: Rc::clone(&file.0),
+            offset_bytes,
+            size_bytes,
+        })
+        .await
+    }
+
     async fn read(
         &self,
         file: &RingFile,

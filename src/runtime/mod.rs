@@ -8,7 +8,7 @@
 //!         │                                    peer_link, outbox
 //!         ├ cold    futures of cold work       disk, helper
 //!         └ mailbox letters of other threads
-//!     before        probe, directory_lock, signal, placement
+//!     before        probe, huge_pages, directory_lock, signal, placement
 //!     beside        directory_watch
 //! ```
 //!
@@ -33,6 +33,7 @@ mod facts;
 mod handover;
 mod handshake;
 mod helper;
+pub mod huge_pages;
 mod letters;
 pub mod limits;
 mod listener;

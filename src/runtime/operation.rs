@@ -89,6 +89,12 @@ pub(super) enum Operation {
     Size { file: Descriptor },
     /// Reserves room.
     Allocate { file: Descriptor, size_bytes: u64 },
+    /// Gives room back, in the middle of a file.
+    Punch {
+        file: Descriptor,
+        offset_bytes: u64,
+        size_bytes: u64,
+    },
     /// Reads into a block.
     Read {
         file: Descriptor,
@@ -133,6 +139,7 @@ impl Operation {
             | Self::Open { .. }
             | Self::Size { .. }
             | Self::Allocate { .. }
+            | Self::Punch { .. }
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Sync { .. }

@@ -49,6 +49,7 @@ pub(super) fn scratch_of(operation: &Operation) -> Option<Scratch> {
         | Operation::WriteDurable { .. }
         | Operation::Open { .. }
         | Operation::Allocate { .. }
+        | Operation::Punch { .. }
         | Operation::Read { .. }
         | Operation::Write { .. }
         | Operation::Sync { .. }
@@ -163,6 +164,14 @@ fn plain_entry(operation: &mut Operation, registered_count: u16) -> squeue::Entr
         Operation::Allocate { file, size_bytes } => {
             opcode::Fallocate::new(fd(file), *size_bytes).build()
         }
+        Operation::Punch {
+            file,
+            offset_bytes,
+            size_bytes,
+        } => opcode::Fallocate::new(fd(file), *size_bytes)
+            .offset(*offset_bytes)
+            .mode(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE)
+            .build(),
         Operation::Sync { file } => opcode::Fsync::new(fd(file))
             .flags(FsyncFlags::empty())
             .build(),

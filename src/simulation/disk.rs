@@ -358,6 +358,18 @@ impl Disk for VirtualDisk {
         self.state.borrow_mut().grow(file.0, size_bytes)
     }
 
+    async fn punch(
+        &self,
+        file: &VirtualFile,
+        offset_bytes: u64,
+        size_bytes: u64,
+    ) -> io::Result<()> {
+        self.operate().await?;
+        let mut state = self.state.borrow_mut();
+        state.punch(file.0, bytes_in(offset_bytes), bytes_in(size_bytes));
+        Ok(())
+    }
+
     async fn read(
         &self,
         file: &VirtualFile,

@@ -251,6 +251,14 @@ impl State {
         Ok(())
     }
 
+    /// What was there reads as zeros; a power cut may still bring some of it back.
+    pub(crate) fn punch(&mut self, file: FileId, offset: usize, size: usize) {
+        self.write_count += 1;
+        let contents = &mut self.files[file.0];
+        contents.begin_write(self.write_count, offset, vec![0; size]);
+        contents.finish_write(self.write_count);
+    }
+
     pub(crate) fn free_bytes(&self) -> u64 {
         let sizes = self
             .names

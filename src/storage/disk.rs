@@ -51,6 +51,14 @@ pub trait Disk: Clone + 'static {
     /// Reserves room for a file, without changing what is written already.
     fn allocate(&self, file: &Self::File, size_bytes: u64) -> impl Future<Output = io::Result<()>>;
 
+    /// Gives the room of a part of a file back, whose bytes nobody needs any more.
+    fn punch(
+        &self,
+        file: &Self::File,
+        offset_bytes: u64,
+        size_bytes: u64,
+    ) -> impl Future<Output = io::Result<()>>;
+
     /// Reads into `buffer` from `offset_bytes`; gives the buffer back with the number of bytes read, which is
     /// smaller only at the end of the file.
     fn read(

@@ -3,15 +3,18 @@
 //! ```text
 //!                 fill, sync, sync folder, list                     switch
 //!   no file ───────────────────────────────────────> ready ───────────────────> in use
-//!                                                      ^                          │ everything in it is elsewhere,
-//!      removed <── unlist ── too many ──┐              │ list under the           │ or not needed
-//!                                       └───────────── │ next generation          v
-//!                                                      └─────────────────────── freed
+//!                                                     │ ^                         │ everything in it is elsewhere,
+//!      removed <── give back piece by piece ── unlist │ │ list under the          │ or not needed
+//!                                               ^     │ │ next generation         v
+//!                                               └─────┴─┴────── too many ────── freed
 //! ```
 //!
 //! A spare is listed in the manifest *before* it is used, so a switch of segments writes no manifest. A file
 //! that was never written costs file system metadata with every write, so a spare is written once with zeros,
 //! in small pieces without sync, and synced once. The pieces are paced while there is another spare.
+//!
+//! What is in use comes and goes with every checkpoint. So as many spares are kept as segments are in use: a file that
+//! is removed when some are freed is filled anew when they are wanted, and each byte of the log is written twice.
 //!
 //! The log and the task share [`SpareState`]; the task runs while there is something to do and then ends.
 
@@ -63,7 +66,7 @@ pub(crate) struct SpareState<F> {
 #[derive(Debug)]
 enum Step<F> {
     Recycle(FreedSegment<F>),
-    Remove(FreedSegment<F>),
+    Remove(SpareSegment<F>),
     Fill(u32),
 }
 
@@ -139,7 +142,17 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn has_work(&self) -> bool {
-        self.can_reuse() || self.must_fill()
+        self.can_reuse() || self.has_too_many() || self.must_fill()
+    }
+
+    /// Spares that are kept at most.
+    fn kept_max(&self) -> usize {
+        let in_use = self.entries.len() - self.ready.len() - self.freed.len();
+        self.wanted + in_use
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.ready.len() > self.kept_max()
     }
 
     /// Only the oldest: what stands in a later one may be what keeps records of an earlier one dead.
@@ -154,14 +167,17 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn next_step(&mut self) -> Option<Step<F>> {
-        let reusable = self.freed.pop_front_if(|freed| is_unpinned(freed));
-        if let Some(freed) = reusable {
-            let is_wanted = self.ready.len() < self.wanted;
-            return Some(if is_wanted {
+        let is_kept = self.ready.len() < self.kept_max();
+        if let Some(freed) = self.freed.pop_front_if(|freed| is_unpinned(freed)) {
+            return Some(if is_kept {
                 Step::Recycle(freed)
             } else {
-                Step::Remove(freed)
+                let FreedSegment { name, file, .. } = freed;
+                Step::Remove(SpareSegment { name, file })
             });
+        }
+        if self.has_too_many() {
+            return self.ready.pop_back().map(Step::Remove);
         }
         let must_fill = self.must_fill();
         self.may_try_again = false;
@@ -280,14 +296,30 @@ impl<D: Disk> Spares<D> {
                 });
                 Ok(())
             }
-            Step::Remove(freed) => {
-                self.state.borrow_mut().entries.remove(&freed.name.number);
+            Step::Remove(SpareSegment { name, file }) => {
+                self.state.borrow_mut().entries.remove(&name.number);
                 self.write_manifest(manifest).await?;
-                let path = segment_path(&self.directory, freed.name.number);
+                self.give_back(file).await;
+                let path = segment_path(&self.directory, name.number);
                 let removed = self.disk.remove(&path).await;
                 removed.map_err(|error| StorageError::io("remove", &path, error))
             }
             Step::Fill(number) => self.add(number, manifest).await,
+        }
+    }
+
+    /// Gives the room of a file back in small pieces, and closes it before it is removed: what the file system does
+    /// about a file that goes as a whole takes long, and would be done by whoever closes it last, the foreground.
+    async fn give_back(&self, file: D::File) {
+        let mut left = self.segment_bytes;
+        while left > 0 {
+            let piece = left.min(limits::REMOVE_BYTES);
+            left -= piece;
+            if self.disk.punch(&file, left, piece).await.is_err() {
+                // The file system cannot do it, or fails, which the removal will tell.
+                return;
+            }
+            self.disk.pause(self.pause).await;
         }
     }
 
@@ -553,20 +585,37 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_segment_is_used_anew_or_removed_when_there_are_enough() {
+    fn freed_segments_are_used_anew_although_there_are_spares_enough() {
         let disk = TestDisk::new();
-        let spares = spares(&disk, 1, 2);
+        let spares = spares(&disk, 2, 2);
         spares.state().borrow_mut().free(freed(&disk, 1));
-        spares.state().borrow_mut().free(freed(&disk, 2));
         spares.wake();
         disk.run_tasks();
         let names: Vec<SegmentName> = listed(&disk).iter().map(|entry| entry.name).collect();
         let name = |number, generation| SegmentName { number, generation };
-        assert_eq!(names, [name(1, 2), name(3, 1), name(4, 1)]);
-        assert!(
-            disk.contents(&segment_path(Path::new(DIRECTORY), 2))
-                .is_none()
+        assert_eq!(names, [name(1, 2), name(2, 1), name(3, 1), name(4, 1)]);
+        assert_eq!(spares.state().borrow().ready_count(), 3);
+    }
+
+    #[test]
+    fn no_more_spares_are_kept_than_segments_are_in_use_beside_those_that_are_wanted() {
+        let disk = TestDisk::new();
+        let spares = spares(&disk, 1, 1);
+        for number in 1..=3 {
+            spares.state().borrow_mut().free(freed(&disk, number));
+        }
+        spares.wake();
+        disk.run_tasks();
+        assert_eq!(
+            spares.state().borrow().ready_count(),
+            1,
+            "nothing is in use"
         );
+        assert_eq!(listed(&disk).len(), 1);
+        let left = disk.names();
+        assert_eq!(left.len(), listed(&disk).len(), "{left:?}");
+        let removed = 3 * (128 << 10);
+        assert_eq!(disk.punched.get(), removed, "room is given back in pieces");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct TestDisk {
     pub(crate) free: Rc<Cell<u64>>,
     /// Allocation fails although there is room.
     pub(crate) quota_is_used_up: Rc<Cell<bool>>,
+    /// Bytes of room that parts of files gave back.
+    pub(crate) punched: Rc<Cell<u64>>,
     /// Cold reads so far.
     pub(crate) reads: Rc<Cell<usize>>,
     /// A byte of every file that cannot be read.
@@ -67,6 +69,13 @@ impl TestDisk {
             };
             run(task);
         }
+    }
+
+    /// Paths of all segments.
+    pub(crate) fn names(&self) -> Vec<PathBuf> {
+        let files = self.files.borrow();
+        let is_segment = |path: &&PathBuf| path.extension().is_some_and(|it| it == "segment");
+        files.keys().filter(is_segment).cloned().collect()
     }
 
     pub(crate) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
@@ -136,6 +145,16 @@ impl Disk for TestDisk {
         }
         let free = self.free.get().checked_sub(size_bytes);
         self.free.set(free.ok_or(io::ErrorKind::StorageFull)?);
+        Ok(())
+    }
+
+    async fn punch(&self, file: &TestFile, offset_bytes: u64, size_bytes: u64) -> io::Result<()> {
+        let mut bytes = file.0.borrow_mut();
+        let start = usize::try_from(offset_bytes).unwrap().min(bytes.len());
+        let length = usize::try_from(size_bytes).unwrap();
+        let end = (start + length).min(bytes.len());
+        bytes[start..end].fill(0);
+        self.punched.set(self.punched.get() + size_bytes);
         Ok(())
     }
 

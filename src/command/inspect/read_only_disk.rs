@@ -126,6 +126,10 @@ impl Disk for ReadOnlyDisk {
         refuse()
     }
 
+    async fn punch(&self, _: &ReadOnlyFile, _: u64, _: u64) -> io::Result<()> {
+        refuse()
+    }
+
     async fn read(
         &self,
         file: &ReadOnlyFile,

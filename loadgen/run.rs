@@ -185,6 +185,10 @@ fn report(
         server_cpu_us_per_operation: per_operation(load.server_cpu),
         client_cpu_us_per_operation: per_operation(load.client_cpu),
         server_rss_bytes_max: load.server_resident_bytes_max,
+        log_bytes_per_operation: load
+            .server_written_bytes
+            .filter(|_| count > 0)
+            .map(|bytes| bytes as f64 / count as f64),
         floor: floor.map(|floor| Floor {
             sync_write_us_p50: floor.sync_write_us_p50,
             round_trip_us_p50: floor.round_trip_us_p50,

@@ -195,12 +195,12 @@ impl Cluster {
         let Some(processes) = &self.processes else {
             return Ok(());
         };
-        let mut written = processes.written_bytes();
+        let mut written = processes.written_bytes().unwrap_or_default();
         let mut quiet_looks = 0;
         for _ in 0..LOOKS_MAX {
             stop.pause(PAUSE)?;
             processes.check_alive()?;
-            let now_written = processes.written_bytes();
+            let now_written = processes.written_bytes().unwrap_or_default();
             let is_quiet = now_written.saturating_sub(written) < QUIET_BYTES;
             quiet_looks = if is_quiet { quiet_looks + 1 } else { 0 };
             written = now_written;

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     OutcomeUnknown = 6,
     /// The check failed.
     ConditionFalse = 10,
+    /// The generator itself was late: the report is there, and its latencies show the generator too.
+    Invalid = 11,
 }
 
 impl Exit {

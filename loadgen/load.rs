@@ -30,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) server_cpu: Option<Duration>,
     pub(crate) client_cpu: Option<Duration>,
     pub(crate) server_resident_bytes_max: Option<u64>,
+    /// What all nodes gave to their disks meanwhile.
+    pub(crate) server_written_bytes: Option<u64>,
 }
 
 impl Worker<'_> {
@@ -40,12 +42,19 @@ impl Worker<'_> {
                 .processes()
                 .and_then(|processes| processes.cpu_time())
         };
+        let written = || {
+            cluster
+                .processes()
+                .and_then(|processes| processes.written_bytes())
+        };
         let (server_before, client_before) = (servers(), usage::cpu_time("self"));
+        let written_before = written();
         let refused_before = self.driver.protocol.refused_count();
         let measured = self.record();
         self.console.end_progress();
         let (recorder, end_ns) = measured?;
         let (server_after, client_after) = (servers(), usage::cpu_time("self"));
+        let written_after = written();
         let used = |after: Option<Duration>, before| Some(after?.saturating_sub(before?));
         Ok(Load {
             elapsed_s: recorder.elapsed_s(end_ns),
@@ -61,6 +70,9 @@ impl Worker<'_> {
             server_resident_bytes_max: cluster
                 .processes()
                 .and_then(|processes| processes.resident_bytes_max()),
+            server_written_bytes: written_after
+                .zip(written_before)
+                .map(|(after, before)| after.saturating_sub(before)),
         })
     }
 

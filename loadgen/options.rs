@@ -18,9 +18,21 @@ const CONNECTIONS_DEFAULT_MAX: u16 = 8;
 /// Largest payload: what a group takes, without the header of a command.
 const SIZE_BYTES_MAX: i64 = (1 << 20) - 24;
 
+/// What a process ends with: see `failure`.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done, and the run is valid
+   2  the command line makes no sense
+   3  this machine or this installation lacks what the run needs
+   4  not reached or not answered in time, or stopped before the end
+   5  refused by the cluster
+   6  it may have happened or not
+  10  the check failed: a command was lost or applied twice, or replicas differ
+  11  the run is invalid: the generator itself was late, and the latencies show it too";
+
 /// Drives a Margay cluster, checks every answer and shows how long they took.
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, disable_help_subcommand = true)]
+#[command(name = "loadgen", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -106,6 +118,7 @@ impl Readers {
 
 /// Drive a cluster, in a closed loop or at a given rate; starts one when no endpoint is given
 #[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Run {
     /// The cluster to drive, by any of its nodes
     #[arg(short, long, value_name = "HOST:PORT,..", value_delimiter = ',')]
@@ -288,6 +301,7 @@ fn share(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     fn parse(text: &str) -> Result<Run, ErrorKind> {
         let words = ["loadgen", "run"]
@@ -341,6 +355,23 @@ mod tests {
             Err(ErrorKind::InvalidValue)
         );
         assert_eq!(parse("-o xml"), Err(ErrorKind::InvalidValue));
+    }
+
+    #[test]
+    fn the_help_tells_every_exit_code() {
+        let help = Arguments::command().render_help().to_string();
+        let all = [
+            Exit::Configuration,
+            Exit::NotReached,
+            Exit::Refused,
+            Exit::OutcomeUnknown,
+            Exit::ConditionFalse,
+            Exit::Invalid,
+        ];
+        for exit in all {
+            let line = format!("\n  {:>2}  ", exit.number());
+            assert!(help.contains(&line), "{exit:?} in {help}");
+        }
     }
 
     #[test]

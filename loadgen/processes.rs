@@ -192,9 +192,9 @@ impl Processes {
             .max()
     }
 
-    /// Bytes that all nodes gave to disks so far.
-    pub(crate) fn written_bytes(&self) -> u64 {
-        self.ids().filter_map(|id| usage::written_bytes(&id)).sum()
+    /// Bytes that all nodes gave to disks so far; `None` where the kernel does not tell, or a node is gone.
+    pub(crate) fn written_bytes(&self) -> Option<u64> {
+        self.ids().map(|id| usage::written_bytes(&id)).sum()
     }
 
     fn ids(&self) -> impl Iterator<Item = String> + '_ {

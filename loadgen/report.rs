@@ -27,6 +27,10 @@ pub(crate) struct Report {
     /// Of the node that had the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server_rss_bytes_max: Option<u64>,
+    /// What all nodes that were started for the run gave to their disks, for each operation of the measured time: the
+    /// log on every member, checkpoints, and the filling of spare segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log_bytes_per_operation: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) floor: Option<Floor>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -50,6 +50,7 @@ pub(crate) fn report() -> Report {
         server_cpu_us_per_operation: Some(4.5),
         client_cpu_us_per_operation: Some(0.9),
         server_rss_bytes_max: Some(123_000_000),
+        log_bytes_per_operation: Some(1_536.5),
         floor: Some(Floor {
             sync_write_us_p50: 380.0,
             round_trip_us_p50: 21.0,
@@ -102,6 +103,7 @@ fn the_object_has_the_keys_that_scripts_rest_on() {
         r#""latency_us":{"min":310.5,"p50":900.0,"p90":1500.25,"p99":4800.0,"p999":12000.0,"#,
         r#""p9999":48000.0,"max":61000.0}}},"server_cpu_us_per_operation":4.5,"#,
         r#""client_cpu_us_per_operation":0.9,"server_rss_bytes_max":123000000,"#,
+        r#""log_bytes_per_operation":1536.5,"#,
         r#""floor":{"sync_write_us_p50":380.0,"round_trip_us_p50":21.0},"durable":"proven","#,
         r#""check":{"commands":1200345,"applied_exactly_once":true,"replicas_agree":true,"#,
         r#""index":300112,"replicas":3,"effect_chain":"5c1e90a2b3c4d5e6","repeated":1199},"#,
@@ -117,6 +119,7 @@ fn a_key_that_cannot_be_filled_is_absent() {
     report.check = None;
     report.durable = None;
     report.server_cpu_us_per_operation = None;
+    report.log_bytes_per_operation = None;
     let json = report.json();
     for key in [
         "floor",

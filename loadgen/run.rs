@@ -11,7 +11,7 @@ use crate::cluster::{self, Cluster, NodeFacts};
 use crate::console::Console;
 use crate::directory::{Directory, wall_time};
 use crate::facts::Host;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::floor::{FloorLine, measure_line};
 use crate::load::Load;
 use crate::options::{Output, Run};
@@ -63,7 +63,21 @@ pub(crate) fn run(options: &Run) -> Result<(), Failure> {
         out.keep(&report, &load.recorder, started)?;
     }
     show(console, &report, out.as_ref().map(Directory::path));
-    Ok(())
+    demand_valid(&report)
+}
+
+/// What was measured is told either way; a script must not take it for what the cluster can do.
+fn demand_valid(report: &Report) -> Result<(), Failure> {
+    match &report.generator {
+        Some(generator) if !generator.valid => {
+            let late = format!("by {:.0} us (p99)", generator.late_us_p99);
+            let title = "the run is invalid: the generator itself was late";
+            Err(Failure::new(Exit::Invalid, title)
+                .with("late", late)
+                .remedy("offer less by --rate, or give the generator a core of its own"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A cluster that is ready, with its stages told.
@@ -185,6 +199,10 @@ fn report(
         server_cpu_us_per_operation: per_operation(load.server_cpu),
         client_cpu_us_per_operation: per_operation(load.client_cpu),
         server_rss_bytes_max: load.server_resident_bytes_max,
+        log_bytes_per_operation: load
+            .server_written_bytes
+            .filter(|_| count > 0)
+            .map(|bytes| bytes as f64 / count as f64),
         floor: floor.map(|floor| Floor {
             sync_write_us_p50: floor.sync_write_us_p50,
             round_trip_us_p50: floor.round_trip_us_p50,
@@ -250,5 +268,39 @@ fn show(console: Console, report: &Report, directory: Option<&Path>) {
     console.stage(&report_text::durable(report, directory));
     if console.output() == Output::Json {
         console.result(&report.json());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    fn late(valid: bool) -> Report {
+        let generator = Generator {
+            late_us_p99: 812.4,
+            valid,
+            late_count: 7,
+            waited_count: 0,
+            unsent_count: 0,
+            refused_count: 0,
+        };
+        Report {
+            generator: Some(generator),
+            ..report()
+        }
+    }
+
+    #[test]
+    fn a_run_whose_generator_was_late_ends_with_a_code_of_its_own() {
+        let failure = demand_valid(&late(false)).expect_err("its numbers are the generator's too");
+        assert_eq!(failure.exit().number(), 11);
+        assert!(failure.to_string().contains("by 812 us"), "{failure}");
+        assert_eq!(demand_valid(&late(true)), Ok(()));
+        assert_eq!(
+            demand_valid(&report()),
+            Ok(()),
+            "a closed loop has no schedule"
+        );
     }
 }

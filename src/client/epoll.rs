@@ -8,6 +8,7 @@
 use crate::clock::now_ns;
 use crate::connection::ConnectionId;
 use crate::protocol::{Dial, Protocol};
+use crate::socket_options;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
@@ -150,7 +151,7 @@ impl Driver {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-        sockopt::set_tcp_nodelay(&fd, true)?;
+        socket_options::prepare(&fd)?;
         match connect(&fd, address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
@@ -265,5 +266,26 @@ fn connection_of(token: u64) -> ConnectionId {
     ConnectionId {
         link: half(token >> 32),
         life: half(token),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::socket_options::demand_prepared;
+    use margay_types::ClientId;
+
+    #[test]
+    fn a_connection_asks_whether_the_server_is_still_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let client = ClientId::new([1; 16]);
+        let protocol = Protocol::new(Options::default(), vec![address], client, 1);
+        let mut driver = Driver::new(protocol).unwrap();
+        driver.protocol.refresh_map();
+        driver.flush();
+        let socket = driver.sockets.values().next().expect("it dials");
+        demand_prepared(&socket.fd);
     }
 }

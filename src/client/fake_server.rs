@@ -37,6 +37,8 @@ pub(crate) enum Manner {
     Kind,
     /// Neither applies nor answers them. A connection on which commands were lost ends once the manner is kind.
     Deaf,
+    /// Neither that, nor does it give its map.
+    Mute,
 }
 
 /// What the server remembers over connections.
@@ -107,7 +109,7 @@ fn talk(mut stream: TcpStream, memory: &Mutex<Memory>) -> std::io::Result<()> {
         for frame in splitter.split(&buffer[..count]) {
             answer(frame.expect("clients send frames"), &mut memory, &mut out);
         }
-        has_lost_some |= memory.manner == Manner::Deaf && memory.received > received;
+        has_lost_some |= memory.manner != Manner::Kind && memory.received > received;
         if memory
             .cut_after
             .is_some_and(|after| memory.applied >= after)
@@ -127,7 +129,9 @@ fn answer(frame: Frame<'_>, memory: &mut Memory, out: &mut Vec<u8>) {
         events: 0,
     };
     let request = frame.request;
-    if frame.kind == FrameKind::Map {
+    if frame.kind == FrameKind::Map && memory.manner == Manner::Mute {
+        // Whoever waits for it goes on to wait.
+    } else if frame.kind == FrameKind::Map {
         admin::write_answer::<MapRequest>(out, request, head, &map(memory)).expect("it fits");
     } else if matches!(frame.kind, FrameKind::Open | FrameKind::Attach) {
         let attached = Attached {
@@ -140,12 +144,12 @@ fn answer(frame: Frame<'_>, memory: &mut Memory, out: &mut Vec<u8>) {
         write_attached(out, request, head, &attached);
     } else if frame.kind == FrameKind::Command {
         memory.received += 1;
-        if memory.manner == Manner::Deaf {
+        if memory.manner != Manner::Kind {
             return;
         }
         apply(frame, memory, out, head);
     } else if frame.kind == FrameKind::Query {
-        if memory.manner == Manner::Deaf {
+        if memory.manner != Manner::Kind {
             return;
         }
         let mut bytes = Vec::new();

@@ -25,9 +25,17 @@ use std::rc::Rc;
 pub(super) struct Handover {
     to: ShardId,
     hello: Hello,
-    /// Bytes behind the hello.
-    pub(super) behind: Vec<u8>,
+    /// Bytes behind the hello; one more than may go along says that they were too many.
+    behind: Vec<u8>,
     is_cancelled: bool,
+}
+
+impl Handover {
+    /// Takes bytes behind the hello. Of those that are too many nothing is kept.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        let room = HANDOVER_BYTES_MAX + 1 - self.behind.len();
+        self.behind.extend(bytes.iter().take(room));
+    }
 }
 
 /// A socket on its way to another core.
@@ -110,5 +118,61 @@ impl Network {
         if !handed.behind.is_empty() {
             self.take_frames(key, &handed.behind, around);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::NetworkLimits;
+    use super::super::outbox::Outgoing;
+    use super::*;
+    use margay_types::ClusterId;
+    use margay_wire::HelloKind;
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+
+    /// A connection whose hello named another core, and which then said `behind`, in pieces. What goes to that core, if
+    /// anything, and the other side's socket.
+    fn hand_over(behind: &[u8]) -> (Option<HandedSocket>, OwnedFd) {
+        let limits = NetworkLimits {
+            clients_max: 1,
+            handshake_timeout_ns: 1,
+        };
+        let mut network = Network::new(ShardId::FIRST, Outgoing::new(1), limits, 1);
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let key = network.open(ours, Phase::Greeting(Greeting::new(None)), 0);
+        let hello = Hello::of_client(HelloKind::Client, ClusterId::ZERO);
+        network.begin_handover(key, ShardId::new(1), &hello);
+        let connection = network.connections.find_mut(key).unwrap();
+        let Phase::HandingOver(handover) = &mut connection.phase else {
+            panic!("its handover has begun");
+        };
+        for piece in behind.chunks(1_000) {
+            handover.take(piece);
+        }
+        assert!(handover.behind.len() <= HANDOVER_BYTES_MAX + 1);
+        network.hand_over(key);
+        (network.handed.pop_front().map(|(_, handed)| handed), theirs)
+    }
+
+    fn received(socket: &OwnedFd) -> rustix::io::Result<usize> {
+        recv(socket, &mut [0_u8; 1][..], RecvFlags::empty()).map(|(count, _)| count)
+    }
+
+    #[test]
+    fn so_many_bytes_behind_a_hello_go_along_and_more_end_the_connection() {
+        let mut behind: Vec<u8> = (0..=250).cycle().take(HANDOVER_BYTES_MAX).collect();
+        let (handed, theirs) = hand_over(&behind);
+        assert_eq!(handed.unwrap().behind, behind, "all, in order");
+        behind.push(7);
+        drop(theirs);
+        let (handed, theirs) = hand_over(&behind);
+        assert!(handed.is_none(), "nobody takes it");
+        assert_eq!(received(&theirs), Ok(0), "it is closed");
     }
 }

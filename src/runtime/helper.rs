@@ -216,7 +216,40 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// A letter of this test.
+    /// The thread stands still as above. What it is at, and the letter in the mailbox, are beside those that wait.
+    #[test]
+    fn so_many_jobs_wait_and_one_more_fails_until_there_is_room() {
+        let (helper, thread) = Helper::<Arrived>::start().unwrap();
+        let mailbox = Mailbox::new(1).unwrap();
+        let key = Slots::new().insert(());
+        let send = || helper.send(Job::FreeBytes(PathBuf::from(".")), key, mailbox.sender());
+        let mut taken = 0;
+        let refused = loop {
+            match send() {
+                Ok(()) => taken += 1,
+                Err(job) => break job.refused(),
+            }
+            assert!(taken <= JOBS_MAX + 2, "{taken} jobs were taken");
+        };
+        assert!(taken >= JOBS_MAX, "{taken} jobs were taken");
+        let JobAnswer::FreeBytes(Err(error)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+        // Each answer that is taken lets the thread go on to the next job.
+        let mut answers = 0;
+        while answers < taken {
+            match mailbox.take() {
+                Some(_) => answers += 1,
+                None => std::thread::yield_now(),
+            }
+        }
+        assert!(send().is_ok(), "there is room again");
+        drop(helper);
+        thread.join().unwrap();
+    }
+
+    /// A letter of these tests.
     struct Arrived(JobAnswer);
 
     impl From<(Key, JobAnswer)> for Arrived {

@@ -4,7 +4,7 @@
 //! connections. SO_REUSEADDR only lets a port be bound again while old connections linger.
 
 use super::error::RuntimeError;
-use super::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
+use margay_wire::vanishing::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io;
 use std::net::SocketAddr;

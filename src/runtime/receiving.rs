@@ -61,7 +61,7 @@ impl Network {
                 frames_to(frames, |frame| around.core.on_peer_frame(peer, frame))
             }
             Phase::HandingOver(ref mut handover) => {
-                handover.behind.extend_from_slice(bytes);
+                handover.take(bytes);
                 None
             }
             Phase::Greeting(_) | Phase::Dialing(_) | Phase::Leaving | Phase::Dead => None,

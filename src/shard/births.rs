@@ -116,6 +116,11 @@ impl Births {
         self.on_logged_here(returned);
     }
 
+    /// A sibling was told of a birth whose record its log has, and cannot use: shard 0 need not wait for it.
+    pub(crate) fn on_damaged_here(&mut self, group: GroupId) {
+        self.unreported.push(group);
+    }
+
     fn on_logged_here(&mut self, births: impl IntoIterator<Item = Birth>) {
         for birth in births {
             self.unreported.push(birth.group);
@@ -198,6 +203,7 @@ impl<S: Seams> Shard<S> {
         let mut elsewhere = Vec::new();
         for creation in list.creations {
             let is_here = self.groups.contains_key(&creation.group)
+                || self.is_damaged(creation.group)
                 || self.births.has(creation.group)
                 || creation.created <= self.manifest.created_up_to;
             if is_here || self.births.resume(creation.group) {

@@ -113,7 +113,7 @@ pub async fn boot<D: Disk>(
         },
     };
     let recovered = recovery::recover(disk.clone(), &directory, &recovery).await?;
-    let found = Found::read(&recovered.log, recovered.groups).await?;
+    let found = Found::read(&recovered.log, recovered.groups, recovery.peers).await?;
     Ok(Restored {
         log: recovered.log,
         found,

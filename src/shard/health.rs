@@ -73,6 +73,11 @@ impl<S: Seams> Shard<S> {
         Some(reason(self.facts.shard, Code::LittleSpace, None, text))
     }
 
+    /// Is a replica of this group in the log, and takes no part in anything?
+    pub(crate) fn is_damaged(&self, group: GroupId) -> bool {
+        self.damaged.iter().any(|damaged| damaged.group == group)
+    }
+
     /// Every group that this shard has a replica of: whole, damaged, or being born.
     pub(crate) fn known_groups(&self) -> Vec<GroupId> {
         let damaged = self.damaged.iter().map(|damaged| damaged.group);

@@ -3,7 +3,7 @@
 use crate::shard::birth::Description;
 use crate::shard::checkpoints::Stream;
 use crate::storage::payload::Created;
-use crate::storage::recovery::{FoundCheckpoint, GroupStatus, RecoveredGroup};
+use crate::storage::recovery::{FoundCheckpoint, GroupStatus, Peers, RecoveredGroup};
 use crate::storage::{Disk, Log, StorageError, record};
 use margay_raft::{Configuration, Position, TermRun};
 use margay_types::{GroupId, Index, LogTime};
@@ -24,6 +24,45 @@ pub enum RestoreError {
         /// What cannot be read.
         what: &'static str,
     },
+    /// Every part of its checkpoint is as it was written, and together they are another one than its pointer names. To
+    /// be treated as damage.
+    #[error("the checkpoint of group {group} is not the one that was written")]
+    OtherCheckpoint {
+        /// Which group.
+        group: GroupId,
+    },
+}
+
+/// What ends when a replica cannot be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Its part in the group: other replicas on this node have nothing to do with it.
+    Replica,
+    /// The start of the node.
+    Start,
+}
+
+impl RestoreError {
+    /// A binary that cannot read a group refuses the group, and damage that is read is a matter of the groups that it
+    /// hits. But a cluster of one has no other copy of what is damaged, and a disk that does not answer says nothing
+    /// about a replica: both are the operator's decision.
+    fn reach(&self, peers: Peers) -> Reach {
+        match (self, peers) {
+            (Self::Unreadable { .. }, Peers::Some | Peers::None)
+            | (
+                Self::OtherCheckpoint { .. }
+                | Self::Storage(
+                    StorageError::Record { .. }
+                    | StorageError::Misplaced { .. }
+                    | StorageError::Absent { .. },
+                ),
+                Peers::Some,
+            ) => Reach::Replica,
+            (Self::OtherCheckpoint { .. } | Self::Storage(_), Peers::Some | Peers::None) => {
+                Reach::Start
+            }
+        }
+    }
 }
 
 /// A replica as the log tells of it, ready to be started.
@@ -38,7 +77,7 @@ pub struct FoundGroup {
     pub(crate) log_time_max: LogTime,
 }
 
-/// A replica that takes no part in anything until its damage is repaired.
+/// A replica that takes no part in anything until its damage is repaired, or another binary is run.
 #[derive(Clone, Debug)]
 pub struct DamagedGroup {
     /// Which group.
@@ -59,27 +98,38 @@ pub struct Found {
 }
 
 impl Found {
-    /// Reads what storage recovered. The log's restart batch is durable already, and nothing was promised yet.
+    /// Reads what storage recovered. The log's restart batch is durable already, and nothing was promised yet. A
+    /// replica that cannot be started is named, and the others start.
     ///
     /// # Errors
-    /// What was found whole cannot be read, or not by this version.
+    /// The disk does not give back what was found whole; or it is damaged, and there are no `peers` to repair it from.
     pub async fn read<D: Disk>(
         log: &Log<D>,
         groups: Vec<RecoveredGroup>,
+        peers: Peers,
     ) -> Result<Self, RestoreError> {
         let mut found = Self::default();
         for group in groups {
-            match &group.status {
-                GroupStatus::Serves => found.whole.push(read_group(log, group).await?),
+            let reason = match &group.status {
+                GroupStatus::Serves => match read_group(log, &group).await {
+                    Ok(whole) => {
+                        found.whole.push(whole);
+                        continue;
+                    }
+                    Err(error) => match error.reach(peers) {
+                        Reach::Replica => error.to_string(),
+                        Reach::Start => return Err(error),
+                    },
+                },
                 GroupStatus::Damaged { range, reason } => {
-                    let reason = format!("entries {} to {}: {reason}", range.start(), range.end());
-                    found.damaged.push(DamagedGroup {
-                        group: group.group,
-                        reason,
-                        genesis: read_genesis(log, &group).await,
-                    });
+                    format!("entries {} to {}: {reason}", range.start(), range.end())
                 }
-            }
+            };
+            found.damaged.push(DamagedGroup {
+                group: group.group,
+                reason,
+                genesis: read_genesis(log, &group).await,
+            });
         }
         Ok(found)
     }
@@ -107,12 +157,12 @@ struct Base {
 
 async fn read_group<D: Disk>(
     log: &Log<D>,
-    found: RecoveredGroup,
+    found: &RecoveredGroup,
 ) -> Result<FoundGroup, RestoreError> {
     let group = found.group;
     let checkpoint = found.checkpoint.as_ref().map(|it| it.pointer.at);
     let checkpoint = checkpoint.unwrap_or(Position::ZERO);
-    let base = read_base(log, &found).await?;
+    let base = read_base(log, found).await?;
     let term_runs = found.term_runs.iter().map(|run| TermRun {
         first: run.first,
         term: run.term,
@@ -216,10 +266,7 @@ async fn read_stream<D: Disk>(
         stream.extend_from_slice(&chunk.await?);
     }
     if xxh3_128(&stream).to_le_bytes() != pointer.stream_hash {
-        return Err(RestoreError::Unreadable {
-            group,
-            what: "the checkpoint",
-        });
+        return Err(RestoreError::OtherCheckpoint { group });
     }
     Ok(stream)
 }
@@ -239,4 +286,43 @@ async fn last_log_time<D: Disk>(
     Ok(record
         .and_then(|record| record.log_time())
         .unwrap_or(LogTime::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: GroupId = GroupId::new(3);
+
+    /// What another version wrote is whole, and somebody can read it: the group alone waits for that.
+    #[test]
+    fn what_this_version_cannot_read_is_a_matter_of_its_group() {
+        let unreadable = RestoreError::Unreadable {
+            group: GROUP,
+            what: "the birth",
+        };
+        for peers in [Peers::Some, Peers::None] {
+            assert_eq!(unreadable.reach(peers), Reach::Replica);
+        }
+    }
+
+    #[test]
+    fn damage_ends_a_start_where_there_is_no_other_copy() {
+        let absent = StorageError::Absent {
+            group: GROUP,
+            index: Index::new(7),
+        };
+        let other = RestoreError::OtherCheckpoint { group: GROUP };
+        for damage in [other, absent.into()] {
+            assert_eq!(damage.reach(Peers::Some), Reach::Replica);
+            assert_eq!(damage.reach(Peers::None), Reach::Start);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_says_nothing_about_a_replica() {
+        let cause = std::io::Error::from_raw_os_error(libc::EMFILE);
+        let failed = StorageError::io("read", "segment".as_ref(), cause);
+        assert_eq!(RestoreError::from(failed).reach(Peers::Some), Reach::Start);
+    }
 }

@@ -92,6 +92,10 @@ impl<S: Seams> Shard<S> {
             if self.births.resume(birth.group) {
                 continue;
             }
+            if self.is_damaged(birth.group) {
+                self.births.on_damaged_here(birth.group);
+                continue;
+            }
             self.births.stalled = self.stall_of(&birth);
             if self.births.stalled.is_some() {
                 self.births.waiting.push_front(birth);
@@ -133,7 +137,9 @@ impl<S: Seams> Shard<S> {
 
     /// The manifest is durable: these replicas of a sibling may act.
     pub(crate) fn on_recorded(&mut self, groups: &[GroupId]) {
-        for birth in self.births.take_logged(groups) {
+        let whole = groups.iter().filter(|group| !self.is_damaged(**group));
+        let whole: Vec<GroupId> = whole.copied().collect();
+        for birth in self.births.take_logged(&whole) {
             if let Err(error) = self.bear(&birth) {
                 self.fail(error);
             }

@@ -34,6 +34,7 @@ mod layout;
 pub mod peer;
 pub mod refusal;
 pub mod splitter;
+pub mod vanishing;
 
 pub use code::Code;
 pub use error::WireError;

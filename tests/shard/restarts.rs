@@ -1,10 +1,12 @@
 //! What a node held comes back after every power cut, from checkpoints whose births and entries are long freed.
 
-use crate::client::{Client, GROUP, Session, Told, formed, leader_of};
+use crate::client::{Client, GROUP, Session, Told, formed, group, keyspace, leader_of};
 use crate::world::World;
+use margay::codes::Code;
 use margay::limits::LOADS_MAX;
 use margay_simulation::disk_fault::FaultPlan;
 use margay_types::GroupId;
+use margay_wire::admin::{KeyspaceCreate, StatusRequest};
 use margay_wire::client::QueryLevel;
 
 /// The session's next binding at the node, whatever has to be waited for.
@@ -87,6 +89,64 @@ fn groups_that_wait_to_read_what_they_must_apply_all_have_their_turn() {
         let counted = client.wait(&mut world, request);
         assert_eq!(counted, Told::Done(postcard::to_allocvec(&1_u64).unwrap()));
     }
+}
+
+/// Another version was run for a while, and went. What it left is refused by name; it takes no sibling down, not even
+/// where there is no other copy of anything.
+#[test]
+fn a_replica_that_this_version_cannot_read_is_named_and_the_others_go_on() {
+    let foreign = GroupId::new(77);
+    let mut world = formed(1, 2);
+    let mut client = Client::connect(&mut world, 0, 1);
+    let session = client.open(&mut world);
+    let request = client.count(&mut world, session, (1, 1), 0);
+    assert!(matches!(client.wait(&mut world, request), Told::Done(_)));
+    world.crash(0);
+    world.node(0).write_unreadable(foreign);
+    for life in 0..2 {
+        world.start(0);
+        for group in [GroupId::SYSTEM, GROUP, GroupId::new(2)] {
+            world.until("a leader", |world| leader_of(world, group));
+        }
+        let mut client = Client::connect(&mut world, 0, 10 + life);
+        let request = client.query(&mut world, QueryLevel::Linearizable);
+        let counted = client.wait(&mut world, request);
+        assert_eq!(counted, Told::Done(postcard::to_allocvec(&1_u64).unwrap()));
+        let asked = StatusRequest {
+            from_group: GroupId::SYSTEM,
+            groups_max: 1,
+        };
+        let health = client.admin(&mut world, &asked).health;
+        let [reason] = &health[..] else {
+            panic!("one thing is wrong: {health:?}");
+        };
+        assert_eq!(
+            (reason.code, reason.group),
+            (Code::DamagedReplica.number(), Some(foreign))
+        );
+        let text = "the birth of group 77 cannot be read by this version";
+        assert_eq!(reason.text, text);
+        world.crash(0);
+    }
+}
+
+/// Its birth was under way when another version took over: group 0 tells of it later, and what is there stays.
+#[test]
+fn a_replica_that_cannot_be_read_is_not_born_a_second_time() {
+    let (foreign, beside) = (GroupId::new(2), GroupId::new(3));
+    let mut world = formed(1, 1);
+    world.crash(0);
+    world.node(0).write_unreadable(foreign);
+    world.start(0);
+    world.until("a leader", |world| leader_of(world, GroupId::SYSTEM));
+    let mut operator = Client::connect(&mut world, 0, 1);
+    let asked = KeyspaceCreate {
+        name: "others".to_owned(),
+        ..keyspace(2)
+    };
+    operator.send_admin(&mut world, &asked);
+    world.until("the other is born", |world| leader_of(world, beside));
+    assert_eq!(group(&mut world, 0, foreign), None);
 }
 
 /// Three nodes; one after the other loses its power while commands come, and every one of them is counted once.

@@ -5,11 +5,15 @@ use margay::shard::{
     BootPlace, Clock, ConnectionId, NodeFacts, Outbox, PeerAddress, PeerId, Seams, Shard,
     SiblingMessage, boot, prepare,
 };
+use margay::storage::log_manifest::LOG_DIRECTORY_PREFIX;
+use margay::storage::options::Sequence;
+use margay::storage::payload::Created;
+use margay::storage::recovery::{Peers, RecoveryOptions, recover};
 use margay::storage::{LogOptions, Slice};
 use margay_simulation::booting::write_blank;
 use margay_simulation::disk::{Completion, DiskOptions, VirtualDisk};
 use margay_simulation::disk_fault::{Fate, Loss};
-use margay_types::{GroupId, Incarnation, Index, NodeId, ProcessLife, ShardId};
+use margay_types::{GroupId, Incarnation, Index, NodeId, ProcessLife, ReplicaNumber, ShardId};
 use margay_wire::Splitter;
 use margay_wire::admin::{Durability, IoSettings};
 use margay_wire::genesis::{Genesis, GenesisNode};
@@ -111,6 +115,8 @@ pub(crate) struct Node {
     /// What its turns came to, one by one, if somebody watches.
     pub(crate) watched: Option<Vec<Turn>>,
     pub(crate) incarnation: Incarnation,
+    /// Replicas that its starts find, and cannot read.
+    unreadable: Vec<GroupId>,
     held: Vec<Completion>,
     life: u64,
     outbox: TestOutbox,
@@ -332,6 +338,7 @@ impl Node {
             ahead_ns: 0,
             watched: None,
             incarnation,
+            unreadable: Vec::new(),
             held: Vec::new(),
             life: 0,
             outbox: TestOutbox::default(),
@@ -343,6 +350,36 @@ impl Node {
 
     fn process_life(&self, place: usize) -> ProcessLife {
         ProcessLife::new(place as u64 * 1_000 + self.life)
+    }
+
+    /// While it is down another version leaves a replica in its log that this version does not understand.
+    pub(crate) fn write_unreadable(&mut self, group: GroupId) {
+        let options = RecoveryOptions {
+            log: log_options(),
+            process_life: ProcessLife::new(u64::MAX),
+            peers: Peers::Some,
+        };
+        let directory = data().join(format!("{LOG_DIRECTORY_PREFIX}0"));
+        let recovering = recover(self.disk.clone(), &directory, &options);
+        let mut log = self.disk.run(recovering).unwrap().log;
+        let created = Created {
+            incarnation: self.incarnation,
+            replica: ReplicaNumber::new(1),
+            recovery_number: 0,
+            machine: "count".to_owned(),
+            description: b"of a later version".to_vec(),
+        };
+        let Sequence(sequence) = log.create_group(group, &created).unwrap();
+        while log.durable().0 < sequence {
+            log.submit().unwrap();
+            self.disk
+                .advance(self.disk.now() + Duration::from_millis(1));
+            self.disk.turn();
+            for completion in self.disk.take_completions() {
+                log.on_written(completion.token, completion.result).unwrap();
+            }
+        }
+        self.unreadable.push(group);
     }
 
     fn start(&mut self, place: usize, now_ns: u64) {
@@ -362,7 +399,9 @@ impl Node {
             boot(&disk, place, parts, log_options()).await
         };
         let restored = self.disk.run(booted).unwrap();
-        assert!(restored.found.damaged.is_empty(), "nothing was damaged");
+        let damaged = restored.found.damaged.iter().map(|found| found.group);
+        let damaged: Vec<GroupId> = damaged.collect();
+        assert_eq!(damaged, self.unreadable, "nothing else was damaged");
         let facts = NodeFacts {
             incarnation: self.incarnation,
             life,

@@ -41,8 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         key: b"greeting",
         value: b"hello again",
     });
-    let (first, second) = (first.await?, second.await?);
-    println!("version {}, then version {}", first.version, second.version);
+    // An error within an output is the machine's own answer: here, that the map is full.
+    match (first.await?, second.await?) {
+        (Ok(first), Ok(second)) => {
+            println!("version {}, then version {}", first.version, second.version);
+        }
+        (Err(full), _) | (_, Err(full)) => println!("no room: {full:?}"),
+    }
 
     // The answer owns the bytes, and lends the value.
     let query = Get { key: b"greeting" };

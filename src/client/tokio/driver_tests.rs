@@ -1,7 +1,8 @@
 //! The driver over real sockets, against a server that keeps one session in memory.
 
 use super::limits::{
-    QUERIES_MAX, QUEUE_PLACES, REQUESTS_PER_TURN, WAITING_BYTES_MAX, WAITING_COMMANDS_MAX,
+    MAP_CALLS_MAX, QUERIES_MAX, QUEUE_PLACES, REQUESTS_PER_TURN, SESSIONS_MAX, WAITING_BYTES_MAX,
+    WAITING_COMMANDS_MAX,
 };
 use super::typed;
 use super::{Call, Client};
@@ -263,6 +264,42 @@ async fn a_query_beside_too_many_without_an_answer_is_refused() {
         .map(|_| client.query(GROUP, ADD, level, []))
         .collect();
     demand_last_refused(calls).await;
+}
+
+/// The server opens them; what counts is that they are open.
+#[tokio::test]
+async fn a_client_with_many_sessions_opens_no_more_until_one_has_ended() {
+    let client = connect(&serve(None)).await;
+    let mut sessions = Vec::new();
+    while sessions.len() < SESSIONS_MAX {
+        sessions.push(client.open(GROUP).await.expect("a session"));
+    }
+    let full = ClientError::Submit(SubmitError::QueueFull);
+    let beyond = client.open(GROUP).await.map(|_| ());
+    assert_eq!(beyond, Err(full));
+    let last = sessions.pop().expect("there are many");
+    assert_eq!(last.close().await, Ok(()));
+    assert!(client.open(GROUP).await.is_ok(), "there is room again");
+}
+
+#[tokio::test]
+async fn a_call_for_a_map_beside_too_many_that_wait_is_refused() {
+    let (address, memory) = serve_from(Memory::default());
+    let client = connect(&address).await;
+    memory.lock().expect("no server thread panics").manner = Manner::Mute;
+    let mut calls: Vec<_> = (0..=MAP_CALLS_MAX)
+        .map(|_| Box::pin(client.refresh_map()))
+        .collect();
+    for call in &mut calls {
+        assert!(poll_once(call).await.is_pending());
+    }
+    let beyond = calls.pop().expect("there are many");
+    let full = ClientError::Submit(SubmitError::QueueFull);
+    assert_eq!(beyond.await, Err(full));
+    memory.lock().expect("no server thread panics").manner = Manner::Kind;
+    for call in calls {
+        assert!(call.await.is_ok(), "it waited");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::limits::RECEIVE_BYTES;
 use crate::clock::now_ns;
 use crate::connection::ConnectionId;
 use crate::protocol::{Dial, Protocol};
+use crate::socket_options;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -153,6 +154,26 @@ async fn connect(dial: Dial) -> io::Result<TcpStream> {
         .and_then(|at| addresses.get(at))
         .ok_or_else(|| io::Error::other("the name has no address"))?;
     let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    socket_options::prepare(&stream)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket_options::demand_prepared;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_connection_asks_whether_the_server_is_still_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let connection = ConnectionId { link: 0, life: 0 };
+        let dial = Dial {
+            connection,
+            address,
+        };
+        let stream = connect(dial).await.expect("somebody listens");
+        demand_prepared(&stream);
+    }
 }

@@ -51,15 +51,16 @@ pub(super) const DIRECTORY_GONE: Explanation = Explanation {
 
 pub(super) const DAMAGED_REPLICA: Explanation = Explanation {
     meaning: "A replica takes no part in its group: recovery found records of it damaged that had been \
-              acknowledged, or this binary cannot host it (it lacks the machine, or has another version of \
-              it). The text says which.",
+              acknowledged, or this binary cannot host it (it lacks the machine, has another version of it, or \
+              does not read what another version of Margay wrote). The text says which.",
     danger: "The group has one member less that counts; with one more failure it may stop. While records are \
              damaged the log frees no space, so M212 may follow.",
     done: "Keeps the replica out of votes and acknowledgements, keeps what can be read, and serves the \
            node's other groups. The other members go on.",
-    remedy: "If the binary lacks the machine: start one that has it. If records are damaged: look for the \
-             cause (SMART, memory, `dmesg`) and see that the other members of the group are well (`margay \
-             status`); the damaged member has to be replaced by a new one, filled from the others.",
+    remedy: "If the binary lacks the machine, or does not read the group: start one that does. If records are \
+             damaged: look for the cause (SMART, memory, `dmesg`) and see that the other members of the group \
+             are well (`margay status`); the damaged member has to be replaced by a new one, filled from the \
+             others.",
     avoid: "Do not stop another member of the group while this lasts. Do not delete the log's files: what is \
             left may be needed if others fail.",
     concerns: &["margay status", "REPLICAS", "M212", "M211"],

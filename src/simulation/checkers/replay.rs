@@ -13,7 +13,7 @@ use crate::workload::{MachineKind, bench_output};
 use margay_machine::CommandView;
 use margay_raft::EntryKind;
 use margay_resources::bench;
-use margay_resources::map::{CompareAndSet, Compared, Delete, Found, Put, Written};
+use margay_resources::map::{CompareAndSet, Compared, Delete, Found, Full, Put, Written};
 use margay_types::{Index, LogTime, SequenceNumber, SessionId};
 use std::collections::BTreeMap;
 
@@ -259,7 +259,7 @@ impl Model {
                 let replaced = known(self, put.key);
                 self.keys
                     .insert(put.key.to_vec(), (version, put.value.to_vec()));
-                postcard::to_allocvec(&Written { version, replaced })
+                postcard::to_allocvec(&Ok::<_, Full>(Written { version, replaced }))
             }
             2 => {
                 let delete: Delete<'_> = postcard::from_bytes(bytes)?;

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, GROUP, Session, Told, formed, group, leader_of};
 use crate::world::World;
+use margay::storage::Room;
 use margay_types::{GroupId, Index};
 
 /// A group that wrote once, long ago, holds the oldest segment by its checkpoint. It is asked for another one, although
@@ -133,6 +134,36 @@ impl Stuck {
         }
     }
 
+    /// The same by so many commands at once that it has no time to let go of any, though nobody is away.
+    fn by_a_burst() -> Self {
+        let (mut world, mut client, session, [full, away]) = led();
+        world.nodes[full].disk.set_capacity_bytes(0);
+        for sequence in 1..=20 {
+            let request = client.count_large(&mut world, session, sequence, 200 << 10);
+            let answer = client.wait(&mut world, request);
+            assert!(matches!(answer, Told::Done(_)), "{answer:?}");
+        }
+        world.until("room", |world| {
+            (world.shard(full).room() == Room::Free).then_some(())
+        });
+        for sequence in 21..=28 {
+            client.count_large(&mut world, session, sequence, 200 << 10);
+        }
+        world.until("no room", |world| {
+            (world.shard(full).room() == Room::Hard).then_some(())
+        });
+        Self {
+            held: group(&mut world, full, GROUP).unwrap().last,
+            world,
+            session,
+            sequence: 28,
+            request: client.last(),
+            client,
+            full,
+            away,
+        }
+    }
+
     /// The full node starts again, and its disk has no room.
     fn restart(&mut self) {
         self.world.crash(self.full);
@@ -202,4 +233,17 @@ fn a_follower_on_a_full_disk_makes_room_under_a_new_leader() {
     stuck.sequence -= 1;
     let caught_up = stuck.demand_progress();
     assert!(caught_up > stuck.held, "{caught_up} after {}", stuck.held);
+}
+
+/// A node that has no room and hears nobody cannot know what is committed: no checkpoint would make room, and it takes
+/// none. So its reserve is there for the one that will.
+#[test]
+fn a_follower_that_starts_alone_on_a_full_disk_keeps_its_reserve() {
+    let mut stuck = Stuck::by_a_burst();
+    let full = stuck.full;
+    stuck.world.isolate(full);
+    stuck.restart();
+    stuck.world.steps(3_000);
+    assert_eq!(stuck.world.shard(full).room(), Room::Hard);
+    stuck.demand_room();
 }

@@ -12,6 +12,8 @@
 //! * Entries go only when an entry of this term's leader contradicts them; a short or late request takes nothing away.
 //! * What is committed, or proven to agree with this term's leader, never goes. Who asks for it is not a legal leader.
 //! * An answer says what its own request proved, and leaves when that is durable.
+//! * An append for which there is no room proves what is here already, and is answered like any other: its leader must
+//!   learn what this replica holds, above all when it takes no more.
 //! * The commit index never passes what is proven to agree with this term's leader.
 
 use crate::configuration::Configuration;
@@ -35,6 +37,15 @@ enum Meeting {
     Conflicts(usize),
 }
 
+/// What becomes of entries that are not here yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    /// They are stored.
+    Stores,
+    /// They are dropped, as a network may drop them.
+    Drops,
+}
+
 impl Replica {
     /// An append arrived, with its entries lent. Like `step`, it does not panic, whatever it is given.
     pub fn on_append(
@@ -42,6 +53,28 @@ impl Replica {
         from: ReplicaNumber,
         append: &AppendEntries,
         entries: &[EntryView<'_>],
+        effects: &mut Vec<Effect>,
+    ) {
+        self.take_append(from, append, (entries, Intake::Stores), effects);
+    }
+
+    /// The same, when there is no room for entries: those that are here already are proven to agree, those that the
+    /// first new one contradicts go, and nothing is stored.
+    pub fn on_append_without_room(
+        &mut self,
+        from: ReplicaNumber,
+        append: &AppendEntries,
+        entries: &[EntryView<'_>],
+        effects: &mut Vec<Effect>,
+    ) {
+        self.take_append(from, append, (entries, Intake::Drops), effects);
+    }
+
+    fn take_append(
+        &mut self,
+        from: ReplicaNumber,
+        append: &AppendEntries,
+        (entries, intake): (&[EntryView<'_>], Intake),
         effects: &mut Vec<Effect>,
     ) {
         if from == self.number || !is_well_formed(append, entries) {
@@ -52,7 +85,7 @@ impl Replica {
             // The sender's reign is over; it learns so from the term.
             self.refuse_append(from, append, effects);
         } else if self.follow(from, effects) {
-            self.receive(from, append, entries, effects);
+            self.receive(from, append, (entries, intake), effects);
         }
         self.settle(effects);
     }
@@ -125,7 +158,7 @@ impl Replica {
         &mut self,
         from: ReplicaNumber,
         append: &AppendEntries,
-        entries: &[EntryView<'_>],
+        (entries, intake): (&[EntryView<'_>], Intake),
         effects: &mut Vec<Effect>,
     ) {
         if !self.agrees_at(append.previous) {
@@ -144,8 +177,12 @@ impl Replica {
                 at
             }
         };
-        self.store(entries.get(new..).unwrap_or(&[]), effects);
-        let last = append.previous.index.plus(entries.len() as u64);
+        let taken = match intake {
+            Intake::Stores => entries.len(),
+            Intake::Drops => new,
+        };
+        self.store(entries.get(new..taken).unwrap_or(&[]), effects);
+        let last = append.previous.index.plus(taken as u64);
         #[cfg(feature = "mutants")]
         self.truncate_behind(last, effects);
         if let RoleState::Follower(follower) = &mut self.role {

@@ -229,6 +229,37 @@ fn a_shortened_append_proves_only_what_came() {
 }
 
 #[test]
+fn an_append_without_room_proves_what_is_here_each_time_it_comes() {
+    let mut stage = Stage::follower(voters(&[1, 2, 3]), &[1, 1, 1]);
+    for _ in 0..2 {
+        let entries = [command(1, 2), command(1, 3), command(1, 4)];
+        stage.on_append_without_room(2, append(1, position(1, 1), 4, 4), &entries);
+        assert_eq!(stage.take_sent(), [accepted(1, 3)]);
+        assert_eq!(stage.replica.last_position(), position(1, 3));
+        assert_eq!(stage.replica.commit_index(), index(3));
+    }
+    stage.on_append_without_room(2, append(1, position(1, 3), 4, 4), &[command(1, 4)]);
+    assert_eq!(stage.take_sent(), [accepted(1, 3)]);
+}
+
+#[test]
+fn what_an_append_without_room_contradicts_goes_and_nothing_comes() {
+    let mut stage = Stage::follower(voters(&[1, 2, 3]), &[1, 2, 2, 2]);
+    let entries = [command(2, 2), command(3, 3)];
+    stage.on_append_without_room(2, append(3, position(1, 1), 3, 0), &entries);
+    assert_eq!(stage.replica.last_position(), position(2, 2));
+    let effects = stage.take();
+    assert!(effects.contains(&Effect::Truncate {
+        write: WriteId(2),
+        from: index(3)
+    }));
+    let is_store = |effect: &Effect| matches!(effect, Effect::Store { .. });
+    assert!(!effects.iter().any(is_store), "{effects:?}");
+    stage.write_all();
+    assert_eq!(stage.take_sent(), [accepted(3, 2)]);
+}
+
+#[test]
 fn appends_that_no_legal_leader_sends_change_nothing() {
     let damaged = EntryView {
         kind: EntryKind::Configuration,

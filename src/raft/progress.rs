@@ -9,7 +9,8 @@
 //!        └───────────── holds enough again ──────────slides────────┘
 //! ```
 //!
-//! * `Probe`: one request at a time, repeated at heartbeat pace, until one proves where the logs agree.
+//! * `Probe`: one request at a time, repeated at heartbeat pace, until one proves where the logs agree and that the
+//!   member takes entries. One that has no room for them says what it holds, and is asked no faster.
 //! * `Replicate`: requests are sent ahead of their answers, up to the window.
 //! * `Stream`: what the member needs is below the leader's log floor; entries wait until it was refilled.
 //!
@@ -70,6 +71,8 @@ struct Sent {
 enum State {
     Probe {
         waited_ticks: Option<u32>,
+        /// Did entries come with the last request?
+        has_entries: bool,
     },
     Replicate {
         sent: VecDeque<Sent>,
@@ -106,7 +109,10 @@ impl Progress {
         Self {
             match_index: Index::ZERO,
             next_index: last_index.next(),
-            state: State::Probe { waited_ticks: None },
+            state: State::Probe {
+                waited_ticks: None,
+                has_entries: false,
+            },
             confirmed: Round(0),
             silent_ticks: 0,
             honoured: None,
@@ -145,7 +151,7 @@ impl Progress {
     /// May another request leave now?
     pub(crate) fn can_send(&self, window: Window) -> bool {
         match &self.state {
-            State::Probe { waited_ticks } => waited_ticks.is_none(),
+            State::Probe { waited_ticks, .. } => waited_ticks.is_none(),
             State::Replicate {
                 sent, sent_bytes, ..
             } => sent.len() < window.messages_max && *sent_bytes < window.bytes_max,
@@ -156,7 +162,7 @@ impl Progress {
     /// Is nothing under way?
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
-            State::Probe { waited_ticks } => waited_ticks.is_none(),
+            State::Probe { waited_ticks, .. } => waited_ticks.is_none(),
             State::Replicate { sent, .. } => sent.is_empty(),
             State::Stream => true,
         }
@@ -165,12 +171,16 @@ impl Progress {
     /// A request that ends at `last` and carries `bytes` of records has left.
     pub(crate) fn on_sent(&mut self, last: Index, bytes: u64) {
         match &mut self.state {
-            State::Probe { waited_ticks } => {
+            State::Probe {
+                waited_ticks,
+                has_entries,
+            } => {
                 assert_eq!(
                     *waited_ticks, None,
                     "a probe left while another one is under way"
                 );
                 *waited_ticks = Some(0);
+                *has_entries = last >= self.next_index;
             }
             State::Replicate {
                 sent,
@@ -208,8 +218,11 @@ impl Progress {
     pub(crate) fn on_proof(&mut self, proven: Index) {
         self.match_index = self.match_index.max(proven);
         let agrees_before_next = proven.next() >= self.next_index;
+        let took_entries = proven >= self.next_index;
         self.next_index = self.next_index.max(proven.next());
         match &mut self.state {
+            // Entries came with the request, and none is there: sending ahead would send in vain.
+            State::Probe { has_entries, .. } if *has_entries && !took_entries => {}
             State::Probe { .. } if agrees_before_next => self.become_replicate(),
             State::Stream if agrees_before_next => self.become_probe(self.next_index),
             State::Replicate {
@@ -281,7 +294,7 @@ impl Progress {
     pub(crate) fn count_ticks(&mut self, passed: u32, repeat_ticks: u32) {
         self.silent_ticks = self.silent_ticks.saturating_add(passed);
         match &mut self.state {
-            State::Probe { waited_ticks } => {
+            State::Probe { waited_ticks, .. } => {
                 *waited_ticks = waited_ticks
                     .map(|ticks| ticks.saturating_add(passed))
                     .filter(|ticks| *ticks < repeat_ticks);
@@ -296,7 +309,10 @@ impl Progress {
     /// The next request starts at `next`, alone.
     pub(crate) fn become_probe(&mut self, next: Index) {
         self.next_index = next;
-        self.state = State::Probe { waited_ticks: None };
+        self.state = State::Probe {
+            waited_ticks: None,
+            has_entries: false,
+        };
         self.check();
     }
 
@@ -317,7 +333,7 @@ impl Progress {
 
     pub(crate) fn status(&self, number: ReplicaNumber) -> MemberProgress {
         let (under_way_messages, under_way_bytes) = match &self.state {
-            State::Probe { waited_ticks } => (usize::from(waited_ticks.is_some()), 0),
+            State::Probe { waited_ticks, .. } => (usize::from(waited_ticks.is_some()), 0),
             State::Replicate {
                 sent, sent_bytes, ..
             } => (sent.len(), *sent_bytes),

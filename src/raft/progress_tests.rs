@@ -28,6 +28,21 @@ fn a_probe_waits_for_its_answer_and_is_repeated_at_heartbeat_pace() {
 }
 
 #[test]
+fn a_member_that_takes_no_entries_proves_what_it_holds_and_is_asked_no_faster() {
+    let mut progress = Progress::new(index(7));
+    progress.on_sent(index(9), 10);
+    progress.on_proof(index(7));
+    assert_eq!(progress.match_index(), index(7));
+    assert_eq!(progress.way(), Way::Probe);
+    assert!(!progress.can_send(WINDOW));
+    progress.count_ticks(2, 2);
+    progress.on_sent(index(9), 10);
+    progress.on_proof(index(8));
+    assert_eq!(progress.way(), Way::Replicate);
+    assert_eq!(progress.next_index(), index(9));
+}
+
+#[test]
 fn a_full_window_closes_and_a_proof_opens_it() {
     let mut progress = replicating();
     progress.on_sent(index(8), 10);

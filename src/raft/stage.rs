@@ -207,6 +207,17 @@ impl Stage {
         self.replica.check();
     }
 
+    pub(crate) fn on_append_without_room(
+        &mut self,
+        from: u16,
+        append: AppendEntries,
+        entries: &[EntryView<'_>],
+    ) {
+        self.replica
+            .on_append_without_room(number(from), &append, entries, &mut self.effects);
+        self.replica.check();
+    }
+
     pub(crate) fn tick(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.replica.tick(&mut self.effects);

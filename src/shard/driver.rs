@@ -92,24 +92,8 @@ impl Hosted {
         }
     }
 
-    /// Entries of the leader for which there is no room. They are dropped, as a network may drop them. But where the
-    /// logs agree is news to a replica that was started again: without it, it learns of nothing that is committed, and
-    /// can apply and let go of nothing. So it is taken as if no entry had come with it; once, or each drop would be
-    /// answered, and each answer by more entries.
-    pub(crate) fn on_append_without_room<S: Seams>(
-        &mut self,
-        means: &mut Means<S>,
-        from: ReplicaNumber,
-        append: &AppendEntries,
-    ) {
-        self.catch_up(means);
-        if append.previous.index > self.replica.proven() {
-            let last = append.previous.index;
-            self.on_append(means, from, &AppendEntries { last, ..*append }, &[]);
-        }
-    }
-
-    /// Entries of the leader; `records` were checked, one by one.
+    /// Entries of the leader; `records` were checked, one by one. Without room for them the core takes none: this
+    /// replica counts as lagging until there is room.
     pub(crate) fn on_append<S: Seams>(
         &mut self,
         means: &mut Means<S>,
@@ -123,7 +107,12 @@ impl Hosted {
         }
         self.catch_up(means);
         let mut effects = std::mem::take(&mut means.effects);
-        self.replica.on_append(from, append, &entries, &mut effects);
+        if means.has_room_for_append(records) {
+            self.replica.on_append(from, append, &entries, &mut effects);
+        } else {
+            self.replica
+                .on_append_without_room(from, append, &entries, &mut effects);
+        }
         self.execute_and_see(means, effects, records);
     }
 

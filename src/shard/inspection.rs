@@ -2,7 +2,7 @@
 
 use crate::shard::Seams;
 use crate::shard::shard::Shard;
-use crate::storage::{Lent, Slice};
+use crate::storage::{Lent, Room, Slice};
 use margay_machine::{Host, Stopped};
 use margay_raft::Replica;
 use margay_types::{GroupId, Index};
@@ -23,6 +23,11 @@ pub struct ReplicaView<'a> {
 }
 
 impl<S: Seams> Shard<S> {
+    /// The mark that the log stands at.
+    pub fn room(&self) -> Room {
+        self.means.log.room()
+    }
+
     /// All replicas, by group.
     pub fn replicas(&self) -> impl Iterator<Item = ReplicaView<'_>> {
         self.groups.values().map(|hosted| ReplicaView {

@@ -13,7 +13,8 @@ use crate::shard::responses::Responses;
 use crate::shard::siblings::SiblingMessage;
 use crate::shard::upkeep::Upkeep;
 use crate::shard::waiters::Requester;
-use crate::storage::{Log, StorageError};
+use crate::storage::record::RecordView;
+use crate::storage::{Log, Room, StorageError};
 use margay_machine::Answers;
 use margay_raft::Effect;
 use margay_types::{GroupId, NodeId, ShardId};
@@ -110,6 +111,12 @@ impl<S: Seams> Means<S> {
         if let Err(error) = written {
             self.failure.get_or_insert(error);
         }
+    }
+
+    /// May entries of a leader be taken? None are at the hard mark: what is left is kept for what makes room.
+    pub(crate) fn has_room_for_append(&mut self, records: &[RecordView<'_>]) -> bool {
+        let bytes = records.iter().map(|record| record.bytes().len()).sum();
+        records.is_empty() || (self.log.room() < Room::Hard && self.log.has_room(bytes))
     }
 
     /// Hands what gathered for peers to the outbox.

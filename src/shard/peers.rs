@@ -8,8 +8,8 @@ use crate::limits::{FOLLOWER_WINDOW_BYTES, PEER_BACKLOG_BYTES_MAX};
 use crate::shard::Seams;
 use crate::shard::outbox::{Outbox, PeerAddress, PeerId};
 use crate::shard::shard::Shard;
+use crate::storage::Slice;
 use crate::storage::record::{self, RecordView};
-use crate::storage::{Room, Slice};
 use margay_raft::{AppendEntries, Message};
 use margay_types::{GroupId, NodeId, ProcessLife, ShardId};
 use margay_wire::admin::MapNode;
@@ -260,12 +260,6 @@ impl<S: Seams> Shard<S> {
         };
         let is_its_way = self.means.peers.peer_of(peer.node, envelope.group) == peer;
         if !is_its_way || !hosted.accepts(&envelope, peer.node) {
-            return;
-        }
-        // A follower without room drops the append, as a network may: it counts as lagging until there is room.
-        let log = &mut self.means.log;
-        if !records.is_empty() && (log.room() >= Room::Hard || !log.has_room(records.len())) {
-            hosted.on_append_without_room(&mut self.means, envelope.from, &append);
             return;
         }
         let records: Result<Vec<RecordView<'_>>, _> = record::records(records).collect();

@@ -6,6 +6,7 @@ use crate::limits::{
 use crate::shard::Seams;
 use crate::shard::shard::Shard;
 use crate::storage::Room;
+use margay_types::Index;
 use std::time::Duration;
 
 impl<S: Seams> Shard<S> {
@@ -58,7 +59,13 @@ impl<S: Seams> Shard<S> {
             SEGMENTS_BEFORE_CHECKPOINT
         };
         let holders = match self.means.log.used_segments() {
-            used if used > enough => self.means.log.oldest_holders_for_checkpoint(),
+            used if used > enough => {
+                let applied = |group| match self.groups.get(&group) {
+                    Some(hosted) => hosted.host.applied_index(),
+                    None => Index::ZERO,
+                };
+                self.means.log.oldest_holders_for_checkpoint(applied)
+            }
             _ => Vec::new(),
         };
         let mut groups = self.means.upkeep.take_all();

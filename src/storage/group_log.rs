@@ -128,18 +128,24 @@ impl GroupLog {
         gone
     }
 
-    /// Is something in this segment that is not needed after one more checkpoint: the newest one, or entries above it?
-    pub(crate) fn would_let_go_of(&self, segment: u32) -> bool {
+    /// Would a checkpoint at `next` let go of what is in this segment: the newest one, and entries above it? Not while
+    /// one of these lies above `next`, too: the segment stays then, whatever else in it goes.
+    pub(crate) fn would_let_go_of(&self, segment: u32, next: Index) -> bool {
         let StoredCheckpoint {
             pointer,
             place,
             chunks,
         } = &self.checkpoint;
         let at = pointer.map_or(Index::ZERO, |pointer| pointer.at.index);
-        let mut above = self.index.items().filter(|item| item.last > at);
-        place.segment == segment
-            || chunks.iter().any(|chunk| chunk.segment == segment)
-            || above.any(|item| item.segment == segment)
+        let items = self.index.items();
+        let last = items
+            .filter(|item| item.segment == segment)
+            .map(|item| item.last)
+            .max();
+        let holds_checkpoint =
+            place.segment == segment || chunks.iter().any(|chunk| chunk.segment == segment);
+        last.is_none_or(|last| last <= next)
+            && (holds_checkpoint || last.is_some_and(|last| last > at))
     }
 
     /// Places of everything that the group needs, with the segment of each.

@@ -154,6 +154,30 @@ fn the_oldest_segment_goes_when_nobody_needs_it_and_comes_back_under_a_new_gener
     assert_eq!(listed.segments[0].full, None);
 }
 
+/// Segments go as a whole, and a checkpoint that frees none takes room from the one that will.
+#[test]
+fn a_checkpoint_helps_when_it_stands_for_all_that_the_oldest_segment_holds() {
+    let disk = TestDisk::new();
+    let mut log = with_groups(&disk, options());
+    let mut last_of_oldest = Index::ZERO;
+    while log.segments.len() < 2 {
+        last_of_oldest = log.last(GROUP).index;
+        append(&mut log, GROUP, &[7; 9000]);
+        settle(&mut log, &disk);
+    }
+    let helped = |log: &Log<TestDisk>, applied: Index| {
+        let of = |group| if group == GROUP { applied } else { Index::ZERO };
+        log.oldest_holders_for_checkpoint(of)
+    };
+    assert_eq!(helped(&log, last_of_oldest), [GROUP, OTHER]);
+    assert_eq!(helped(&log, last_of_oldest.previous()), [OTHER]);
+    checkpoint(&mut log, GROUP);
+    settle(&mut log, &disk);
+    rest(&mut log, &disk);
+    assert_eq!(log.oldest_holders(), [GROUP, OTHER], "others may lack it");
+    assert_eq!(helped(&log, log.last(GROUP).index), [OTHER]);
+}
+
 #[test]
 fn a_read_under_way_keeps_its_segment() {
     let disk = TestDisk::new();

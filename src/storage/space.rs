@@ -222,24 +222,28 @@ impl<D: Disk> Log<D> {
     /// Groups that need something in the oldest segment, by id.
     #[must_use]
     pub fn oldest_holders(&self) -> Vec<GroupId> {
-        self.holders(|group, oldest| group.segments().any(|segment| segment == oldest))
+        self.holders(|_, group, oldest| group.segments().any(|segment| segment == oldest))
     }
 
-    /// Those of them whom a checkpoint would help, by id. Entries that the newest one stands for wait for other
-    /// members, and no further checkpoint helps them.
+    /// Those of them whom a checkpoint would help that is taken now, at what `applied` gives, by id. Entries that the
+    /// newest one stands for wait for other members, and those that are not applied for their commit: no checkpoint
+    /// helps these, and each would take of the reserve.
     #[must_use]
-    pub fn oldest_holders_for_checkpoint(&self) -> Vec<GroupId> {
-        self.holders(GroupLog::would_let_go_of)
+    pub fn oldest_holders_for_checkpoint(
+        &self,
+        applied: impl Fn(GroupId) -> Index,
+    ) -> Vec<GroupId> {
+        self.holders(|id, group, oldest| group.would_let_go_of(oldest, applied(id)))
     }
 
-    fn holders(&self, holds: impl Fn(&GroupLog, u32) -> bool) -> Vec<GroupId> {
+    fn holders(&self, holds: impl Fn(GroupId, &GroupLog, u32) -> bool) -> Vec<GroupId> {
         let Some(oldest) = self.segments.front() else {
             return Vec::new();
         };
         let number = oldest.live.name.number;
         self.groups
             .from(GroupId::SYSTEM)
-            .filter(|(_, group)| holds(group, number))
+            .filter(|(id, group)| holds(*id, group, number))
             .map(|(id, _)| id)
             .collect()
     }

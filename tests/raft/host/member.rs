@@ -32,6 +32,8 @@ pub(crate) struct Member {
     pub(crate) asked_to_lead: Option<Term>,
     /// The lives of others that its connections are with.
     pub(crate) lives: BTreeMap<ReplicaNumber, u64>,
+    /// Is there room for entries of a leader?
+    pub(crate) has_room: bool,
     /// Reads that wait, each with the index that was committed when it was asked.
     pub(crate) reads: BTreeMap<ReadId, Index>,
     /// Configurations at and below the log floor: they are in the checkpoint.
@@ -76,6 +78,7 @@ impl Member {
             twin: None,
             role: Role::Follower,
             commit_index: Index::ZERO,
+            has_room: true,
             ticks: 0,
             leader_heard: None,
             asked_to_lead: None,

@@ -170,8 +170,10 @@ impl Cluster {
             Content::Append { append, records } => {
                 self.hear(to, append.term);
                 let views: Vec<EntryView<'_>> = records.iter().map(Record::view).collect();
-                self.input(to, &records, |core, effects| {
-                    core.on_append(from, &append, &views, effects);
+                let has_room = self.members[&to].has_room;
+                self.input(to, &records, |core, effects| match has_room {
+                    true => core.on_append(from, &append, &views, effects),
+                    false => core.on_append_without_room(from, &append, &views, effects),
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! What goes wrong: cuts, crashes, pauses and disks that do not answer.
+//! What goes wrong: cuts, crashes, pauses, disks that do not answer and disks that are full.
 
 use super::world::World;
 use margay_types::ReplicaNumber;
@@ -24,6 +24,7 @@ impl World {
         self.network.heal();
         self.paused.clear();
         self.stuck.clear();
+        self.full.clear();
         for number in self.numbers() {
             if !self.cluster.is_up(number) {
                 self.cluster.start(number);
@@ -40,6 +41,13 @@ impl World {
 
     pub(super) fn is_stuck(&self, number: ReplicaNumber) -> bool {
         self.stuck
+            .get(&number)
+            .is_some_and(|until| *until > self.now)
+    }
+
+    /// Has its disk no room for entries?
+    pub(super) fn is_full(&self, number: ReplicaNumber) -> bool {
+        self.full
             .get(&number)
             .is_some_and(|until| *until > self.now)
     }
@@ -113,6 +121,10 @@ impl World {
             let until = self.now + self.random.between(1, self.swarm.stuck_max);
             self.stuck.insert(number, until);
             self.note(format!("the disk of n{number} is stuck until {until}"));
+        } else if self.random.chance(self.swarm.full_disks) {
+            let until = self.now + self.random.between(1, self.swarm.full_max);
+            self.full.insert(number, until);
+            self.note(format!("the disk of n{number} is full until {until}"));
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Swarm {
     pub(crate) write_returns: u64,
     pub(crate) stuck_disks: u64,
     pub(crate) stuck_max: u64,
+    pub(crate) full_disks: u64,
+    pub(crate) full_max: u64,
 
     pub(crate) proposals: u64,
     /// Most commands that are proposed at once.
@@ -61,6 +63,7 @@ impl Swarm {
         let (pauses, slow_clock) = (sometimes(1, 15), sometimes(100, 600));
         let (stuck_disks, reclaims) = (sometimes(1, 10), sometimes(2, 40));
         let (transfers, changes) = (sometimes(2, 30), sometimes(5, 60));
+        let full_disks = sometimes(1, 10);
         let few_bytes = random.chance(300);
         Self {
             voters: random.pick(&[1, 2, 3, 3, 3, 4, 5, 5]).unwrap_or(3),
@@ -93,6 +96,8 @@ impl Swarm {
             write_returns: random.pick(&[1000, 1000, 800, 400, 100]).unwrap_or(1000),
             stuck_disks,
             stuck_max: random.between(10, 150),
+            full_disks,
+            full_max: random.between(10, 150),
             burst_max: random.pick(&[1, 1, 4, 8]).unwrap_or(1),
             proposals: random.pick(&[5, 50, 200, 600]).unwrap_or(200),
             reads: random.pick(&[0, 50, 200]).unwrap_or(50),
@@ -115,6 +120,7 @@ impl Swarm {
             slow_clock: 0,
             write_returns: 1000,
             stuck_disks: 0,
+            full_disks: 0,
             proposals: 0,
             reads: 0,
             transfers: 0,

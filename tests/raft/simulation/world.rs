@@ -73,6 +73,7 @@ pub(crate) struct World {
     pub(super) swarm: Swarm,
     pub(super) paused: BTreeMap<ReplicaNumber, u64>,
     pub(super) stuck: BTreeMap<ReplicaNumber, u64>,
+    pub(super) full: BTreeMap<ReplicaNumber, u64>,
     pub(super) proposed: u64,
     slow: ReplicaNumber,
     last_reads: Vec<ReadId>,
@@ -104,6 +105,7 @@ impl World {
             swarm,
             paused: BTreeMap::new(),
             stuck: BTreeMap::new(),
+            full: BTreeMap::new(),
             proposed: 0,
             slow,
             last_reads: Vec::new(),
@@ -184,6 +186,10 @@ impl World {
         if self.is_paused(envelope.to) {
             self.network.postpone(self.now, envelope);
             return;
+        }
+        let has_room = !self.is_full(envelope.to);
+        if let Some(member) = self.cluster.members.get_mut(&envelope.to) {
+            member.has_room = has_room;
         }
         self.push(Line::Arrives(envelope.clone()));
         self.cluster.deliver(envelope);
@@ -304,10 +310,11 @@ impl fmt::Display for World {
         }
         for member in self.cluster.members.values() {
             let (paused, stuck) = (self.is_paused(member.number), self.is_stuck(member.number));
+            let full = self.is_full(member.number);
             let pending = member.disk.pending_count();
             writeln!(
                 formatter,
-                "{member} paused={paused} stuck={stuck} writes={pending}"
+                "{member} paused={paused} stuck={stuck} full={full} writes={pending}"
             )?;
         }
         Ok(())

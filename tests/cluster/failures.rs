@@ -1,7 +1,7 @@
 //! Nodes die, one and all, while clients write: nothing acknowledged is lost, nothing is done twice, and nobody has
 //! to do anything.
 
-use crate::harness::{Cluster, Load, Shape, now, pass};
+use crate::harness::{Cluster, Load, Shape, eventually, now, pass};
 use std::fs;
 use std::time::Duration;
 
@@ -54,13 +54,20 @@ fn every_ring_that_writes_holds_on_to_the_lock_of_the_directory() {
     let node = &cluster.nodes[0];
     let lock = node.data().join("lock");
     let lock = lock.to_str().expect("a path of this test");
-    let rings = fs::read_dir(format!("/proc/{}/fdinfo", node.process()));
-    let told = rings.expect("it runs").filter_map(|ring| {
+    let holding = || {
+        let rings = fs::read_dir(format!("/proc/{}/fdinfo", node.process()));
         // A descriptor that was closed meanwhile is no ring.
-        fs::read_to_string(ring.ok()?.path()).ok()
+        let told = rings
+            .expect("it runs")
+            .filter_map(|ring| fs::read_to_string(ring.ok()?.path()).ok());
+        told.filter(|told| told.contains("UserFiles:") && told.contains(lock))
+            .count()
+    };
+    // The node is called ready when its first shard is; the others make their rings meanwhile.
+    eventually("each ring holds on to the lock", || match holding() {
+        SHARDS => Ok(()),
+        other => Err(other),
     });
-    let holding = told.filter(|told| told.contains("UserFiles:") && told.contains(lock));
-    assert_eq!(holding.count(), SHARDS);
 }
 
 /// No pause between death and start: the kernel still has the port, the files and perhaps writes of the life before.

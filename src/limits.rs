@@ -157,8 +157,9 @@ pub const LOADS_MAX: usize = 32;
 /// So many of these may be for followers. The others are for the machines here, which apply what is committed.
 pub const LOADS_FOR_FOLLOWERS_MAX: usize = LOADS_MAX / 4 * 3;
 const _: () = assert!(LOADS_FOR_FOLLOWERS_MAX < LOADS_MAX);
-/// What such a read takes from a segment at once, unless one batch alone is larger.
-pub const LOAD_SPAN_BYTES_MAX: usize = 2 * APPEND_BYTES_MAX;
+/// What such a read takes from a segment at once, unless one batch alone is larger. Several read for one follower, and
+/// a durable write waits in the device's queue for all of them.
+pub const LOAD_SPAN_BYTES_MAX: usize = 128 * KIB;
 /// Bytes between two batches that are read along, because another read would take longer.
 pub const LOAD_GAP_BYTES_MAX: usize = 64 * KIB;
 /// Bytes of entries that one group applies in one turn, so that other groups have theirs.

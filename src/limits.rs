@@ -62,6 +62,9 @@ pub const RESERVE_SEGMENTS: usize = 1;
 pub const HEAD_SHARE: u64 = 16;
 /// Bytes of one unsynced write when a spare is filled. Large ones make the next durable write slow.
 pub const FILL_BYTES: usize = 128 * KIB;
+/// After so many segments were begun, spares that were never needed meanwhile are removed. It takes in several
+/// checkpoints of a hot group, between which the segments in use come and go.
+pub const SPARES_REVIEW_SEGMENTS: usize = 8;
 /// Bytes given back at a time when a segment is removed. Where freed room is passed on to the device, which the mount
 /// option `discard` demands, the device does nothing else meanwhile: 18 ms for a segment at once were measured.
 pub const REMOVE_BYTES: u64 = MIB as u64;

@@ -4,17 +4,19 @@
 //!                 fill, sync, sync folder, list                     switch
 //!   no file ───────────────────────────────────────> ready ───────────────────> in use
 //!                                                     │ ^                         │ everything in it is elsewhere,
-//!      removed <── give back piece by piece ── unlist │ │ list under the          │ or not needed
-//!                                               ^     │ │ next generation         v
-//!                                               └─────┴─┴────── too many ────── freed
+//!                                                     │ │ list under the          │ or not needed
+//!                                                     │ │ next generation         v
+//!      removed <── give back piece by piece ── unlist ┘ └────────────────────── freed
+//!                                         too many
 //! ```
 //!
 //! A spare is listed in the manifest *before* it is used, so a switch of segments writes no manifest. A file
 //! that was never written costs file system metadata with every write, so a spare is written once with zeros,
 //! in small pieces without sync, and synced once. The pieces are paced while there is another spare.
 //!
-//! What is in use comes and goes with every checkpoint. So as many spares are kept as segments are in use: a file that
-//! is removed when some are freed is filled anew when they are wanted, and each byte of the log is written twice.
+//! What is in use comes and goes with every checkpoint. So a spare is too many only when it was not needed for many
+//! switches: one that is removed when some are freed would be filled anew when they are wanted, and each byte of the
+//! log be written twice.
 //!
 //! The log and the task share [`SpareState`]; the task runs while there is something to do and then ends.
 
@@ -54,6 +56,11 @@ pub(crate) struct SpareState<F> {
     freed: VecDeque<FreedSegment<F>>,
     wanted: usize,
     segments_max: usize,
+    /// Segments that were taken since spares were last reviewed, and the fewest spares meanwhile.
+    taken: usize,
+    fewest_ready: usize,
+    /// Spares that nobody needed for long.
+    too_many: usize,
     is_running: bool,
     /// The disk had no room for another segment when it was tried last.
     is_disk_full: bool,
@@ -82,6 +89,9 @@ impl<F: Clone> SpareState<F> {
                 .into_iter()
                 .map(|entry| (entry.name.number, entry))
                 .collect(),
+            taken: 0,
+            fewest_ready: ready.len(),
+            too_many: 0,
             ready: ready.into(),
             freed: VecDeque::new(),
             wanted,
@@ -95,7 +105,14 @@ impl<F: Clone> SpareState<F> {
 
     /// Takes a segment to write to.
     pub(crate) fn take_ready(&mut self) -> Option<SpareSegment<F>> {
-        self.ready.pop_front()
+        let taken = self.ready.pop_front();
+        self.taken += usize::from(taken.is_some());
+        self.fewest_ready = self.fewest_ready.min(self.ready.len());
+        if self.taken >= limits::SPARES_REVIEW_SEGMENTS {
+            self.too_many = self.fewest_ready.saturating_sub(self.wanted);
+            (self.taken, self.fewest_ready) = (0, self.ready.len());
+        }
+        taken
     }
 
     /// Segments that could be taken now.
@@ -145,14 +162,8 @@ impl<F: Clone> SpareState<F> {
         self.can_reuse() || self.has_too_many() || self.must_fill()
     }
 
-    /// Spares that are kept at most.
-    fn kept_max(&self) -> usize {
-        let in_use = self.entries.len() - self.ready.len() - self.freed.len();
-        self.wanted + in_use
-    }
-
     fn has_too_many(&self) -> bool {
-        self.ready.len() > self.kept_max()
+        self.too_many > 0 && self.ready.len() > self.wanted
     }
 
     /// Only the oldest: what stands in a later one may be what keeps records of an earlier one dead.
@@ -167,16 +178,11 @@ impl<F: Clone> SpareState<F> {
     }
 
     fn next_step(&mut self) -> Option<Step<F>> {
-        let is_kept = self.ready.len() < self.kept_max();
         if let Some(freed) = self.freed.pop_front_if(|freed| is_unpinned(freed)) {
-            return Some(if is_kept {
-                Step::Recycle(freed)
-            } else {
-                let FreedSegment { name, file, .. } = freed;
-                Step::Remove(SpareSegment { name, file })
-            });
+            return Some(Step::Recycle(freed));
         }
         if self.has_too_many() {
+            self.too_many -= 1;
             return self.ready.pop_back().map(Step::Remove);
         }
         let must_fill = self.must_fill();
@@ -555,6 +561,20 @@ mod tests {
         }
     }
 
+    /// Takes so many spares, and frees them again.
+    fn switch(spares: &Spares<TestDisk>, disk: &TestDisk, count: usize) {
+        let mut state = spares.state().borrow_mut();
+        let taken: Vec<_> = (0..count).filter_map(|_| state.take_ready()).collect();
+        assert_eq!(taken.len(), count, "there are spares enough");
+        for SpareSegment { name, file } in taken {
+            let pin = Rc::new(());
+            state.free(FreedSegment { name, file, pin });
+        }
+        drop(state);
+        spares.wake();
+        disk.run_tasks();
+    }
+
     #[test]
     fn a_new_spare_is_filled_and_listed_before_it_can_be_taken() {
         let disk = TestDisk::new();
@@ -585,37 +605,33 @@ mod tests {
     }
 
     #[test]
-    fn freed_segments_are_used_anew_although_there_are_spares_enough() {
+    fn segments_that_come_and_go_are_neither_removed_nor_filled() {
         let disk = TestDisk::new();
-        let spares = spares(&disk, 2, 2);
-        spares.state().borrow_mut().free(freed(&disk, 1));
-        spares.wake();
-        disk.run_tasks();
-        let names: Vec<SegmentName> = listed(&disk).iter().map(|entry| entry.name).collect();
-        let name = |number, generation| SegmentName { number, generation };
-        assert_eq!(names, [name(1, 2), name(2, 1), name(3, 1), name(4, 1)]);
-        assert_eq!(spares.state().borrow().ready_count(), 3);
+        let spares = spares(&disk, 4, 1);
+        for _ in 0..limits::SPARES_REVIEW_SEGMENTS {
+            switch(&spares, &disk, 3);
+        }
+        let entries = listed(&disk);
+        let numbers: Vec<u32> = entries.iter().map(|entry| entry.name.number).collect();
+        assert_eq!(numbers, [1, 2, 3, 4]);
+        let was_used_anew = |entry: &SegmentEntry| entry.name.generation > 1;
+        assert!(entries.iter().all(was_used_anew), "{entries:?}");
+        assert_eq!(disk.punched.get(), 0);
     }
 
     #[test]
-    fn no_more_spares_are_kept_than_segments_are_in_use_beside_those_that_are_wanted() {
+    fn spares_that_nobody_needed_for_long_are_removed_piece_by_piece() {
         let disk = TestDisk::new();
-        let spares = spares(&disk, 1, 1);
-        for number in 1..=3 {
-            spares.state().borrow_mut().free(freed(&disk, number));
+        let spares = spares(&disk, 4, 1);
+        for _ in 1..limits::SPARES_REVIEW_SEGMENTS {
+            switch(&spares, &disk, 1);
         }
-        spares.wake();
-        disk.run_tasks();
-        assert_eq!(
-            spares.state().borrow().ready_count(),
-            1,
-            "nothing is in use"
-        );
-        assert_eq!(listed(&disk).len(), 1);
-        let left = disk.names();
-        assert_eq!(left.len(), listed(&disk).len(), "{left:?}");
-        let removed = 3 * (128 << 10);
-        assert_eq!(disk.punched.get(), removed, "room is given back in pieces");
+        assert_eq!(listed(&disk).len(), 4, "one could still be needed");
+        switch(&spares, &disk, 1);
+        assert_eq!(listed(&disk).len(), 2, "one was in use, one is to be ready");
+        assert_eq!(spares.state().borrow().ready_count(), 2);
+        assert_eq!(disk.names().len(), 2);
+        assert_eq!(disk.punched.get(), 2 * (128 << 10));
     }
 
     #[test]

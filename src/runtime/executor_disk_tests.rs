@@ -25,6 +25,10 @@ async fn exercise_disk(seams: &CoreSeams, directory: std::path::PathBuf) {
     assert_eq!(read.unwrap(), 8192);
     assert_eq!(block.bytes()[..4096], [5; 4096]);
     assert_eq!(block.bytes()[4096..], [0; 4096]);
+    disk.punch(&file, 4096, 4096).await.unwrap();
+    let (read, block) = disk.read(&file, 4096, Block::for_reading(4096)).await;
+    assert_eq!((read.unwrap(), block.bytes()[0]), (4096, 0), "it is gone");
+    assert_eq!(disk.size_bytes(&file).await.unwrap(), 65_536);
     disk.pause(Duration::from_millis(1)).await;
     // A future that is dropped in the middle is cancelled in the kernel, and its place is freed.
     let mut dropped = Box::pin(disk.pause(Duration::from_secs(3600)));

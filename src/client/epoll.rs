@@ -8,7 +8,7 @@
 use crate::clock::now_ns;
 use crate::connection::ConnectionId;
 use crate::protocol::{Dial, Protocol};
-use margay_wire::vanishing;
+use crate::socket_options;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
@@ -151,7 +151,7 @@ impl Driver {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-        vanishing::prepare(&fd)?;
+        socket_options::prepare(&fd)?;
         match connect(&fd, address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),

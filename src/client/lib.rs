@@ -40,7 +40,6 @@ mod retry;
 mod routing;
 mod sequencer;
 pub mod session;
-#[cfg(test)]
 mod socket_options;
 #[cfg(feature = "tokio")]
 pub mod tokio;

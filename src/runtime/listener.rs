@@ -4,7 +4,7 @@
 //! connections. SO_REUSEADDR only lets a port be bound again while old connections linger.
 
 use super::error::RuntimeError;
-use margay_wire::vanishing::prepare;
+use margay_wire::vanishing::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io;
 use std::net::SocketAddr;
@@ -57,6 +57,18 @@ pub(super) fn dialing_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = new_socket(address)?;
     prepare(&socket)?;
     Ok(socket)
+}
+
+/// What every connection wants: small frames leave at once, and a machine that vanished without a word is noticed,
+/// whether something was sent to it or not.
+pub(super) fn prepare(socket: &OwnedFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+    let timeout_ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).expect("some seconds");
+    sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
+    Ok(())
 }
 
 /// Does the kernel say that the other side, or the way to it, is gone without a word?

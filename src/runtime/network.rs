@@ -22,7 +22,6 @@ use super::ring::{Completion, Product, Ring};
 use super::slots::{Key, Slots};
 use crate::shard::{ConnectionId, PeerAddress};
 use margay_types::ShardId;
-use margay_wire::vanishing;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -107,7 +106,7 @@ impl Network {
         if !self.make_place(around) {
             return;
         }
-        if let Err(error) = vanishing::prepare(&socket) {
+        if let Err(error) = listener::prepare(&socket) {
             // It was closed before we could greet it.
             tracing::debug!(%error, "accepted socket is gone");
             return;

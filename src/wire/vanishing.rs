@@ -2,9 +2,6 @@
 //! a cable that was cut, a table of addresses that forgot the connection. Every end asks its kernel for the same.
 
 use core::time::Duration;
-use rustix::fd::AsFd;
-use rustix::net::sockopt;
-use std::io;
 
 /// Whoever acknowledges nothing of what was sent for this long is taken for gone, peer, client or server:
 /// TCP_USER_TIMEOUT of every connection. The kernel then ends it, and what waits on the socket gets ETIMEDOUT (tcp(7)).
@@ -25,19 +22,3 @@ const _: () = assert!(
         < UNACKNOWLEDGED_MAX.as_millis(),
     "a probe may be lost, and its answer, without the connection being given up"
 );
-
-/// What every connection wants of its kernel: small frames leave at once, and an end that vanished without a word is
-/// noticed, whether something was sent to it or not.
-///
-/// # Errors
-/// The kernel refuses an option: the socket is none of TCP.
-pub fn prepare(socket: impl AsFd) -> io::Result<()> {
-    let socket = socket.as_fd();
-    sockopt::set_tcp_nodelay(socket, true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-    let timeout_ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).expect("some seconds");
-    sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
-    Ok(())
-}

@@ -7,10 +7,10 @@ use super::limits::RECEIVE_BYTES;
 use crate::clock::now_ns;
 use crate::connection::ConnectionId;
 use crate::protocol::{Dial, Protocol};
+use crate::socket_options;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use margay_wire::vanishing;
 use std::collections::BTreeMap;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -154,7 +154,7 @@ async fn connect(dial: Dial) -> io::Result<TcpStream> {
         .and_then(|at| addresses.get(at))
         .ok_or_else(|| io::Error::other("the name has no address"))?;
     let stream = TcpStream::connect(address).await?;
-    vanishing::prepare(&stream)?;
+    socket_options::prepare(&stream)?;
     Ok(stream)
 }
 
